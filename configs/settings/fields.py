@@ -1,0 +1,111 @@
+"""Kinds of value that settings are made of. Each says in plain words what it allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic.alias_generators import to_camel
+
+from configs.tables.addresses import LARGEST_PREFIX, SMALLEST_PREFIX
+
+
+class Block(BaseModel):
+    """A block of settings: immutable, camelCase in the stack file, an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def _matches(pattern: str, allowed: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(allowed)
+        return value
+
+    return check
+
+
+def _text(pattern: str, allowed: str) -> tuple[AfterValidator, object]:
+    return AfterValidator(_matches(pattern, allowed)), Field(
+        json_schema_extra={"pattern": f"^{pattern}$", "x-allowed": allowed}
+    )
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# 253 bytes is a name's limit (RFC 1035); the longest name that we put in front is "prometheus.<region>.".
+_DOMAIN = rf"(?=.{{4,220}}$)({_LABEL}\.)+[a-z]([a-z0-9-]*[a-z0-9])?"
+_EMAIL = rf"[A-Za-z0-9._%+-]+@({_LABEL}\.)+[a-z]{{2,}}"
+
+AccountId = Annotated[str, *_text(r"\d{12}", 'an account id: 12 digits in quotes, like "123456789012"')]
+AvailabilityZone = Annotated[str, *_text(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "an availability zone, like us-east-1a")]
+BucketPrefix = Annotated[
+    # 12 characters leave the longest derived name, a load balancer's, within its 32.
+    str, *_text(r"[a-z][a-z0-9]{1,11}", "2 to 12 lower-case letters and digits, a letter first, like mlops")
+]
+Domain = Annotated[str, *_text(_DOMAIN, "a domain name in lower case without a final dot, like mlops.example.com")]
+EmailAddress = Annotated[str, *_text(_EMAIL, "an e-mail address, like oncall@example.com")]
+HostedZoneId = Annotated[str, *_text(r"Z[A-Z0-9]{7,31}", "a Route 53 hosted zone id, like Z0123456789ABCDEFGHIJ")]
+HttpsUrl = Annotated[str, *_text(r"https://[^\s/]+(/\S*)?", "an https:// address")]
+ImageId = Annotated[str, *_text(r"ami-[0-9a-f]{17}", "an image id: ami- and 17 hexadecimal digits")]
+PrefixListId = Annotated[str, *_text(r"pl-[0-9a-f]{8,17}", "a prefix list id: pl- and 8 to 17 hexadecimal digits")]
+RegionName = Annotated[str, *_text(r"[a-z]{2}(-[a-z]+)+-\d", "a region, like us-east-1")]
+SlackChannel = Annotated[str, *_text(r"#[a-z0-9_-]{1,79}", 'a Slack channel in quotes, like "#mlops-alerts"')]
+VersionNumber = Annotated[str, *_text(r"\d+(\.\d+){0,2}", 'a version in quotes, like "1.22.3"')]
+CloudflareZoneId = Annotated[str, *_text(r"[0-9a-f]{32}", "a Cloudflare zone id: 32 hexadecimal digits")]
+MaintenanceWindow = Annotated[
+    str,
+    *_text(
+        r"(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d-(mon|tue|wed|thu|fri|sat|sun):([01]\d|2[0-3]):[0-5]\d",
+        "a weekly window in UTC, like sun:05:00-sun:06:00",
+    ),
+]
+BackupWindow = Annotated[
+    str,
+    *_text(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", "a daily window in UTC, like 03:00-04:00"),
+]
+
+
+def _arn(service: str) -> tuple[AfterValidator, object]:
+    return _text(
+        rf"arn:aws:{service}:[a-z0-9-]+:\d{{12}}:\S+",
+        f"an ARN of {service}, like arn:aws:{service}:us-east-1:123456789012:...",
+    )
+
+
+CertificateArn = Annotated[str, *_arn("acm")]
+SecretArn = Annotated[str, *_arn("secretsmanager")]
+
+
+def _range(value: object) -> IPv4Network:
+    try:
+        return IPv4Network(str(value))
+    except ValueError as error:
+        raise ValueError("an IPv4 range in quotes, like 10.10.0.0/16") from error
+
+
+def _region_sized(value: IPv4Network) -> IPv4Network:
+    if not LARGEST_PREFIX <= value.prefixlen <= SMALLEST_PREFIX or not value.is_private:
+        raise ValueError(f"a private range between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, like 10.10.0.0/16")
+    return value
+
+
+def _not_the_world(value: IPv4Network) -> IPv4Network:
+    # /8 is the largest block that one organisation was ever given; anything larger is "everyone".
+    if value.prefixlen < 8:
+        raise ValueError("a range of your own, /8 or smaller, like 203.0.113.0/24: never the whole internet")
+    return value
+
+
+RegionCidr = Annotated[IPv4Network, PlainValidator(_range, json_schema_input_type=str), AfterValidator(_region_sized)]
+CallerCidr = Annotated[
+    IPv4Network, PlainValidator(_range, json_schema_input_type=str), AfterValidator(_not_the_world)
+]

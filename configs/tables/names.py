@@ -1,0 +1,97 @@
+"""What everything is called: one place, so that a stack finds another's things by name, not by its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROJECT = "mlops-ha"
+"""Name of the Pulumi project, and value of the ``Project`` tag."""
+
+
+class Service(StrEnum):
+    """The services with a public name, by the first label of that name."""
+
+    CONSUL = "consul"
+    NOMAD = "nomad"
+    PROMETHEUS = "prometheus"
+    GRAFANA = "grafana"
+
+
+@dataclass(frozen=True)
+class PublicNames:
+    """Names in the hosted zone of ``domain``."""
+
+    domain: str
+
+    @property
+    def origin(self) -> str:
+        """The failover name: answers with the region that serves."""
+        return f"origin.{self.domain}"
+
+    def service(self, service: Service) -> str:
+        """Return the name people use; it follows the failover."""
+        return f"{service}.{self.domain}"
+
+    def regional(self, service: Service, region: str) -> str:
+        """Return the name of the service in one region, whatever the failover says."""
+        return f"{service}.{region}.{self.domain}"
+
+    def regional_origin(self, region: str) -> str:
+        """Return the name of one region's load balancer: what the health check asks."""
+        return f"origin.{region}.{self.domain}"
+
+    def all_regional(self, region: str) -> tuple[str, ...]:
+        """Return every name of one region."""
+        return (self.regional_origin(region), *(self.regional(service, region) for service in Service))
+
+    def all_public(self) -> tuple[str, ...]:
+        """Return every name that follows the failover."""
+        return (self.origin, *(self.service(service) for service in Service))
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names in one region of one account.
+
+    ``prefix`` is the platform's name: two platforms in one account differ by it. Names that AWS keeps per
+    account (IAM) carry the region, names that it keeps for the whole world (buckets) also the account.
+    """
+
+    prefix: str
+    account: str
+    region: str
+
+    def regional(self, purpose: str) -> str:
+        """Return a name that must be unique within the region."""
+        return f"{self.prefix}-{purpose}"
+
+    def account_wide(self, purpose: str) -> str:
+        """Return a name that must be unique within the account."""
+        return f"{self.prefix}-{self.region}-{purpose}"
+
+    def log_group(self, purpose: str) -> str:
+        """Return the name of a CloudWatch log group."""
+        return f"/{self.prefix}/{purpose}"
+
+    def bucket(self, purpose: str) -> str:
+        """Return the name of an S3 bucket."""
+        return f"{self.prefix}-{self.account}-{self.region}-{purpose}"
+
+    def bucket_arn(self, purpose: str) -> str:
+        """Return the ARN of an S3 bucket."""
+        return f"arn:aws:s3:::{self.bucket(purpose)}"
+
+    def bucket_host(self, purpose: str) -> str:
+        """Return the host that serves the bucket's objects from its own region, virtual-hosted style."""
+        return f"{self.bucket(purpose)}.s3.{self.region}.amazonaws.com"
+
+
+SWITCH_BUCKET = "failover-switch"
+"""Purpose of the bucket in the standby region that holds the failover switch."""
+
+SWITCH_KEY = "region-failed-over"
+"""Key of the failover switch: while this object exists, traffic goes to the standby region."""
+
+HEALTH_PATH = "/healthz"
+"""What health checks ask a load balancer for."""
