@@ -1,0 +1,1 @@
+"""What is deployed: one component a file, each wiring resources and nothing else."""

@@ -1,0 +1,24 @@
+"""The running stack's settings, read from its configuration."""
+
+from __future__ import annotations
+
+import pulumi
+
+from configs.settings.model import Settings
+from configs.settings.parse import SECRETS, parse_settings
+from configs.settings.problem import BLOCK, SettingsError
+from configs.tables.names import PROJECT
+
+
+def stack_settings() -> Settings:
+    """Return the settings of the stack that runs.
+
+    Raises:
+        pulumi.RunError: with every problem of the stack file; Pulumi shows the message without a traceback.
+    """
+    config = pulumi.Config(PROJECT)
+    given = {name for name in SECRETS if config.get_secret(name) is not None}
+    try:
+        return parse_settings(config.get_object(BLOCK.partition(":")[2]), given, f"Pulumi.{pulumi.get_stack()}.yaml")
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from error
