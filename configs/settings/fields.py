@@ -7,10 +7,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticKnownError
 
 from configs.tables.addresses import LARGEST_PREFIX, SMALLEST_PREFIX
+from configs.tables.capacity import INSTANCE_TYPES
 
 
 class Block(BaseModel):
@@ -27,7 +29,8 @@ class Block(BaseModel):
 
 def _matches(pattern: str, allowed: str) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        # ASCII: otherwise \d takes the digits of every script.
+        if not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError(allowed)
         return value
 
@@ -57,9 +60,11 @@ HostedZoneId = Annotated[str, *_text(r"Z[A-Z0-9]{7,31}", "a Route 53 hosted zone
 HttpsUrl = Annotated[str, *_text(r"https://[^\s/]+(/\S*)?", "an https:// address")]
 ImageId = Annotated[str, *_text(r"ami-[0-9a-f]{17}", "an image id: ami- and 17 hexadecimal digits")]
 PrefixListId = Annotated[str, *_text(r"pl-[0-9a-f]{8,17}", "a prefix list id: pl- and 8 to 17 hexadecimal digits")]
+DatabaseClass = Annotated[str, *_text(r"db\.[a-z0-9]+\.[a-z0-9]+", "an RDS instance class, like db.m6i.large")]
 RegionName = Annotated[str, *_text(r"[a-z]{2}(-[a-z]+)+-\d", "a region, like us-east-1")]
 SlackChannel = Annotated[str, *_text(r"#[a-z0-9_-]{1,79}", 'a Slack channel in quotes, like "#mlops-alerts"')]
 VersionNumber = Annotated[str, *_text(r"\d+(\.\d+){0,2}", 'a version in quotes, like "1.22.3"')]
+UserName = Annotated[str, *_text("[!-~]+", "a user name: printable characters without a space, like mlops")]
 CloudflareZoneId = Annotated[str, *_text(r"[0-9a-f]{32}", "a Cloudflare zone id: 32 hexadecimal digits")]
 MaintenanceWindow = Annotated[
     str,
@@ -74,6 +79,20 @@ BackupWindow = Annotated[
 ]
 
 
+def _known_type(value: str) -> str:
+    if value not in INSTANCE_TYPES:
+        raise ValueError(_KNOWN_TYPES)
+    return value
+
+
+_KNOWN_TYPES = f"an EC2 type that is known here: {', '.join(INSTANCE_TYPES)}"
+InstanceTypeName = Annotated[
+    str,
+    AfterValidator(_known_type),
+    Field(json_schema_extra={"enum": list(INSTANCE_TYPES), "x-allowed": _KNOWN_TYPES}),
+]
+
+
 def _arn(service: str) -> tuple[AfterValidator, object]:
     return _text(
         rf"arn:aws:{service}:[a-z0-9-]+:\d{{12}}:\S+",
@@ -85,27 +104,52 @@ CertificateArn = Annotated[str, *_arn("acm")]
 SecretArn = Annotated[str, *_arn("secretsmanager")]
 
 
+def _whole_number(value: object) -> object:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+# Literal alone also takes true for 1 and 3.0 for 3.
+WholeNumber = BeforeValidator(_whole_number)
+
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""RFC 1918. What Python calls private also holds loopback, link-local and other ranges that no VPC can have."""
+
+
 def _range(value: object) -> IPv4Network:
     try:
         return IPv4Network(str(value))
     except ValueError as error:
-        raise ValueError("an IPv4 range in quotes, like 10.10.0.0/16") from error
+        raise ValueError("an IPv4 range that begins at its first address, like 10.10.0.0/16") from error
+
+
+_REGION_SIZED = f"a private range between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, like 10.10.0.0/16"
 
 
 def _region_sized(value: IPv4Network) -> IPv4Network:
-    if not LARGEST_PREFIX <= value.prefixlen <= SMALLEST_PREFIX or not value.is_private:
-        raise ValueError(f"a private range between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, like 10.10.0.0/16")
+    if not LARGEST_PREFIX <= value.prefixlen <= SMALLEST_PREFIX or not any(map(value.subnet_of, _PRIVATE)):
+        raise ValueError(_REGION_SIZED)
     return value
+
+
+_NOT_THE_WORLD = "a range of your own, /8 or smaller, like 203.0.113.0/24: never the whole internet"
 
 
 def _not_the_world(value: IPv4Network) -> IPv4Network:
     # /8 is the largest block that one organisation was ever given; anything larger is "everyone".
     if value.prefixlen < 8:
-        raise ValueError("a range of your own, /8 or smaller, like 203.0.113.0/24: never the whole internet")
+        raise ValueError(_NOT_THE_WORLD)
     return value
 
 
-RegionCidr = Annotated[IPv4Network, PlainValidator(_range, json_schema_input_type=str), AfterValidator(_region_sized)]
-CallerCidr = Annotated[
-    IPv4Network, PlainValidator(_range, json_schema_input_type=str), AfterValidator(_not_the_world)
-]
+def _cidr(check: Callable[[IPv4Network], IPv4Network], allowed: str) -> tuple[object, ...]:
+    return (
+        PlainValidator(_range, json_schema_input_type=str),
+        AfterValidator(check),
+        Field(json_schema_extra={"x-allowed": allowed}),
+    )
+
+
+RegionCidr = Annotated[IPv4Network, *_cidr(_region_sized, _REGION_SIZED)]
+CallerCidr = Annotated[IPv4Network, *_cidr(_not_the_world, _NOT_THE_WORLD)]

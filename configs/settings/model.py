@@ -20,18 +20,22 @@ from configs.settings.fields import (
     CallerCidr,
     CertificateArn,
     CloudflareZoneId,
+    DatabaseClass,
     Domain,
     EmailAddress,
     HostedZoneId,
     HttpsUrl,
     ImageId,
+    InstanceTypeName,
     MaintenanceWindow,
     PrefixListId,
     RegionCidr,
     RegionName,
     SecretArn,
     SlackChannel,
+    UserName,
     VersionNumber,
+    WholeNumber,
 )
 from configs.tables.addresses import ZONES
 from configs.tables.capacity import Profile
@@ -73,7 +77,14 @@ class ArchiveLocation(Block):
 class Regions(Block):
     """Where the platform runs, where it stands by, and where copies are kept."""
 
-    primary: Location
+    primary: Annotated[
+        Location,
+        Field(
+            json_schema_extra={
+                "x-allowed": "the region that serves: every stack needs it, a standby to know whom it stands by for"
+            }
+        ),
+    ]
     """The region that serves."""
     standby: Location
     """The region that takes over."""
@@ -88,7 +99,7 @@ class NetworkSettings(Block):
     """One NAT gateway a zone: with a single one, its zone's loss takes every zone's way out. Off saves two."""
     interface_endpoints: bool = True
     """AWS APIs reached without the NAT gateways: a node starts although they are down. Off saves seven."""
-    flow_log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    flow_log_days: Annotated[Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365], WholeNumber] = 30
     """Days that flow logs are kept: a month, to look back over one billing period."""
 
 
@@ -97,16 +108,16 @@ class CapacitySettings(Block):
 
     profile: Profile = Profile.MINIMUM
     """minimum (8 cores, 32 GB a node) or recommended (16/64 servers, 32/128 workers)."""
-    control_plane_type: str | None = None
+    control_plane_type: InstanceTypeName | None = None
     """EC2 type of the servers instead of the profile's; never one with an instance store."""
-    worker_types: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    worker_types: Annotated[tuple[InstanceTypeName, ...], Field(min_length=1)] | None = None
     """EC2 types of the workers instead of the profile's, in order of preference."""
 
 
 class ControlPlaneSettings(Block):
     """The quorum of Consul and Nomad servers."""
 
-    server_count: Literal[3, 5] = 3
+    server_count: Annotated[Literal[3, 5], WholeNumber] = 3
     """3 survives the loss of one server, 5 of two; an even count adds a server but no tolerance."""
 
 
@@ -130,7 +141,7 @@ class WorkerSettings(Block):
 class DatabaseSettings(Block):
     """PostgreSQL for Grafana."""
 
-    instance_class: Annotated[str, Field(pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")] = "db.m6i.large"
+    instance_class: DatabaseClass = "db.m6i.large"
     """RDS class: two cores serve the 300 connections that three Grafanas open at most."""
     storage_gigabytes: Annotated[int, Field(ge=20, le=65536)] = 100
     """Storage at the start: RDS gives gp3 its base performance from 20 GB, replicas start with as much."""
@@ -158,7 +169,7 @@ class FailoverSettings(Block):
 
     mode: FailoverMode = FailoverMode.AUTOMATIC
     """automatic (health checks and switch) or operator (the switch alone)."""
-    check_interval_seconds: Literal[10, 30] = 10
+    check_interval_seconds: Annotated[Literal[10, 30], WholeNumber] = 10
     """Route 53 knows only these two; the fast one halves the outage for a dollar a month."""
     failure_threshold: Annotated[int, Field(ge=1, le=10)] = 3
     """Failed checks in a row until a region is down: rides out one lost packet and one restart."""
@@ -214,7 +225,7 @@ class EmailSettings(Block):
 
     smarthost: Domain
     """Mail server that takes the alerts."""
-    user: str
+    user: UserName
     """User to sign in with; the password is the secret mlops-ha:smtpPassword."""
     sender: EmailAddress
     """From."""

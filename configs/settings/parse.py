@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from configs.settings.allowed import allowed_at, instead_of, value_at
 from configs.settings.model import Settings
 from configs.settings.problem import BLOCK, NOTHING, Problem, SettingsError
 from configs.settings.rules import cross_field_problems
@@ -32,46 +33,71 @@ def parse_settings(raw: object, secrets_given: Collection[str], stack_file: str)
     Raises:
         SettingsError: with every problem, cross-field rules included.
     """
-    problems = [*_problems(raw), *_missing_secrets(secrets_given, stack_file)]
+    block = _plain(raw)
+    problems = [*_problems(block), *_missing_secrets(secrets_given, stack_file)]
     if problems:
         raise SettingsError(stack_file, problems)
-    return Settings.model_validate_json(_json(raw), strict=True)
+    return Settings.model_validate_json(json.dumps(block), strict=True)
 
 
-def _json(raw: object) -> str:
-    # Strict JSON: "3" is no number and 1 is no text, but a list may fill a tuple and a text name a member.
-    return json.dumps(raw, default=str)
+_DEEPEST = 16
+"""Far deeper than any setting: what lies deeper, or is an alias of what holds it, is wrong further up already."""
 
 
-def _problems(raw: object) -> Iterator[Problem]:
-    if raw is None:
-        yield Problem((), NOTHING, "a block with at least role, accountId, domain, hostedZoneId, adminCidrs,"
-                      " regions and alerts: copy one from a stack file of this project")  # fmt: skip
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a value as JSON has it. YAML also knows dates, keys that are no text, and halves of characters."""
+    if depth > _DEEPEST:
+        return "..."
+    if isinstance(value, Mapping):
+        items = cast(Mapping[object, object], value).items()
+        return {_text(key): _plain(item, depth + 1) for key, item in items}
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in cast(list[object], value)]
+    return value if value is None or isinstance(value, bool | int | float) else _text(value)
+
+
+def _text(value: object) -> str:
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+def _problems(block: object) -> Iterator[Problem]:
+    if not isinstance(block, Mapping):
+        least = ", ".join(field.alias or "" for field in Settings.model_fields.values() if field.is_required())
+        yield Problem(
+            (),
+            NOTHING if block is None else block,
+            f"a block of settings, at least {least}: copy one from a stack file of this project",
+        )
         return
+    settings = cast(Mapping[str, Any], block)
     wrong: set[str] = set()
     try:
-        Settings.model_validate_json(_json(raw), strict=True)
+        # Strict JSON: "3" is no number and 1 is no text, but a list may fill a tuple and a text name a member.
+        Settings.model_validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         for detail in error.errors():
-            wrong.add(str(detail["loc"][0]) if detail["loc"] else "")
+            wrong.add(str(detail["loc"][0]))
             if not _follows_from_another(detail):
-                yield _translated(detail, raw)
-    if isinstance(raw, Mapping):
-        yield from cross_field_problems(_valid_blocks(cast(Mapping[str, Any], raw), wrong))
+                yield _translated(detail, settings)
+    yield from cross_field_problems(_valid_blocks(settings, wrong))
 
 
-def _valid_blocks(raw: Mapping[str, Any], wrong: set[str]) -> dict[str, Any]:
+def _valid_blocks(settings: Mapping[str, Any], wrong: set[str]) -> dict[str, Any]:
     valid: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         key = field.alias or name
         if key in wrong:
             continue
-        if key in raw:
-            adapter = TypeAdapter[Any](field.rebuild_annotation())
-            valid[name] = adapter.validate_json(_json(raw[key]), strict=True)
-        elif not field.is_required():
+        if key in settings:
+            valid[name] = _adapter(name).validate_json(json.dumps(settings[key]), strict=True)
+        else:
             valid[name] = field.get_default(call_default_factory=True)
     return valid
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(Settings.model_fields[name].rebuild_annotation())
 
 
 def _missing_secrets(given: Collection[str], stack_file: str) -> Iterator[Problem]:
@@ -91,86 +117,38 @@ def _follows_from_another(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and len(detail["input"]) >= detail.get("ctx", {})["min_length"]
 
 
-def _translated(detail: ErrorDetails, raw: object) -> Problem:
-    path, block = _path_in_file(detail["loc"], raw)
+def _translated(detail: ErrorDetails, settings: Mapping[str, Any]) -> Problem:
+    path = _path_in_file(detail, settings)
     match detail["type"]:
-        case "missing":
-            return Problem(path, NOTHING, _description(path))
+        case "value_error":
+            allowed = detail["msg"].removeprefix("Value error, ")
         case "extra_forbidden":
-            return Problem(path, detail["input"], _known_keys(path, block))
-        case "union_tag_not_found":
-            return Problem((*path, "mode"), NOTHING, detail.get("ctx", {}).get("expected_tags", ""))
-        case "string_type":
-            return Problem(path, detail["input"], _description(path))
+            allowed = instead_of(path, settings)
+        case "enum" if _is_key(detail):
+            allowed = instead_of(path, settings)
         case _:
-            return Problem(path, detail["input"], _plain(detail))
+            allowed = allowed_at(path, settings)
+    return Problem(path, value_at(path, settings), allowed)
 
 
-def _path_in_file(location: Sequence[str | int], raw: object) -> tuple[tuple[str | int, ...], object]:
-    """Return the path as the file has it, and the block that holds its last step.
+def _is_key(detail: ErrorDetails) -> bool:
+    """Say whether it is the key of a mapping that is wrong: pydantic adds a step of its own for that."""
+    return detail["type"] == "enum" and detail["loc"][-1] == "[key]"
 
-    Pydantic also names the variant of a union it took and the ``[key]`` of a mapping: those are no keys.
-    """
+
+_VARIANT = "mode"
+"""The key that names the variant of a block that has several."""
+
+
+def _path_in_file(detail: ErrorDetails, settings: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Return the path as the file has it: pydantic also names the variant that a block has chosen."""
+    *steps, last = detail["loc"][:-1] if _is_key(detail) else detail["loc"]
     path: list[str | int] = []
-    block: Any = raw
-    here: Any = raw
-    for index, step in enumerate(location):
-        last = index == len(location) - 1
-        if step == "[key]" or (not last and _lacks(here, step)):
-            continue
-        path.append(step)
-        block = here
-        if not last:
-            here = here[step]
-    return tuple(path), block
-
-
-def _lacks(block: Any, key: object) -> bool:
-    return isinstance(block, dict) and key not in block
-
-
-def _plain(detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
-
-
-def _schema_at(path: Sequence[str | int]) -> Mapping[str, Any]:
-    """Return the JSON schema of the setting at a path; empty where there is none."""
-    root = Settings.model_json_schema(by_alias=True)
-    here: Mapping[str, Any] = root
-    for step in path:
-        here = _resolved(here, root)
-        here = here.get("items", {}) if isinstance(step, int) else here.get("properties", {}).get(step, {})
-    return here
-
-
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    merged: dict[str, Any] = {}
-    for variant in schema.get("oneOf", schema.get("anyOf", [schema])):
-        target = variant
-        if "$ref" in variant:
-            target = root["$defs"][variant["$ref"].removeprefix("#/$defs/")]
-        merged.setdefault("properties", {}).update(target.get("properties", {}))
-        if "items" in target:
-            merged["items"] = target["items"]
-    return merged
-
-
-def _description(path: Sequence[str | int]) -> str:
-    schema = _schema_at(path)
-    if path == ("regions", "primary"):
-        return "the region that serves: every stack needs it, a standby to know whom it stands by for"
-    return schema.get("x-allowed") or " ".join(schema.get("description", "a value").split())
-
-
-def _known_keys(path: Sequence[str | int], block: object) -> str:
-    root = Settings.model_json_schema(by_alias=True)
-    known = list(_resolved(_schema_at(path[:-1]), root).get("properties", {}))
-    close = difflib.get_close_matches(str(path[-1]), known, n=1)
-    if close:
-        return f"no such setting; did you mean {close[0]}?"
-    free = [key for key in known if not (isinstance(block, dict) and key in block)]
-    return f"no such setting; there are: {', '.join(free or known)}"
+    for step in steps:
+        if step != value_at((*path, _VARIANT), settings):
+            path.append(step)
+    path.append(last)
+    return (*path, _VARIANT) if detail["type"].startswith("union_tag_") else tuple(path)
 
 
 def schema() -> dict[str, Any]:

@@ -66,16 +66,12 @@ def _worker_counts(workers: WorkerSettings) -> Iterator[Problem]:
         )
 
 
-def _known_machines(capacity: CapacitySettings) -> Iterator[Problem]:
+def _large_enough_machines(capacity: CapacitySettings) -> Iterator[Problem]:
     profile = CAPACITY[capacity.profile]
-    known = ", ".join(INSTANCE_TYPES)
     if capacity.control_plane_type is not None:
         path = ("capacity", "controlPlaneType")
-        chosen = INSTANCE_TYPES.get(capacity.control_plane_type)
-        least = INSTANCE_TYPES[profile.control_plane]
-        if chosen is None:
-            yield Problem(path, capacity.control_plane_type, f"a known type: {known}")
-        elif not chosen.recovers:
+        chosen, least = INSTANCE_TYPES[capacity.control_plane_type], INSTANCE_TYPES[profile.control_plane]
+        if not chosen.recovers:
             yield Problem(
                 path,
                 chosen.name,
@@ -84,12 +80,9 @@ def _known_machines(capacity: CapacitySettings) -> Iterator[Problem]:
         elif smaller_than(chosen, least):
             yield Problem(path, chosen.name, f"at least {least.name}, the profile {capacity.profile}'s")
     for index, name in enumerate(capacity.worker_types or ()):
-        path = ("capacity", "workerTypes", index)
-        chosen = INSTANCE_TYPES.get(name)
-        least = INSTANCE_TYPES[profile.workers[0]]
-        if chosen is None:
-            yield Problem(path, name, f"a known type: {known}")
-        elif smaller_than(chosen, least):
+        chosen, least = INSTANCE_TYPES[name], INSTANCE_TYPES[profile.workers[0]]
+        if smaller_than(chosen, least):
+            path = ("capacity", "workerTypes", index)
             yield Problem(path, name, f"at least {least.name}, the profile {capacity.profile}'s")
 
 
@@ -132,7 +125,7 @@ RULES: tuple[Rule, ...] = (
     _ranges_apart,
     _zones_of_their_region,
     _worker_counts,
-    _known_machines,
+    _large_enough_machines,
     _database_grows,
     _within_the_lock,
     _edge_of_its_own,

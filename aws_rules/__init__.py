@@ -1,0 +1,1 @@
+"""AWS's documented semantics as pure functions, each with its source. Standard library only."""

@@ -1,0 +1,1 @@
+"""The command line ``mlops-ha``: one file a group of commands."""

@@ -1,0 +1,458 @@
+"""Runs the real Pulumi engine on one stack, against the offline cloud.
+
+Everything that it keeps lies in one folder (``.offline`` in the checkout, which git ignores): Pulumi's state, the
+cloud, the copies of the stack files. A run that was killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import importlib.metadata
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+from pulumi import automation
+from pulumi.automation.events import EngineEvent, StepEventMetadata
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from configs.settings.model import Settings
+from configs.settings.parse import SECRETS
+from configs.tables.flows import PREFIX_LIST_ENTRIES, Outside
+from configs.tables.names import PROJECT
+from offline.cloud import GIVEN, Cloud, Resource
+from offline.endpoint import aws_endpoint
+from offline.language_host import LOOPBACK, patient_wait, program
+from offline.provider import Call, OfflineProvider
+from offline.stack_files import ROOT, lacks_secrets, stack_settings, write_copy
+from toolchain.tools import find
+
+PACKAGES = ("aws", "cloudflare", "docker", "random", "tls")
+"""The providers that the program may use, each of them offline."""
+
+SECONDS_TO_END = 20
+"""How long an engine whose driver was killed may take to notice that nobody answers it any more; measured: 1."""
+
+OFFLINE_PASSPHRASE = "offline"  # noqa: S105  (there is nothing secret in the offline state)
+
+
+class OfflineError(Exception):
+    """An offline run cannot start or did not finish; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A property that a step changes: its path, and "add", "delete" or "update", with "-replace" if it replaces."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the engine does, or in a preview would do, to one resource."""
+
+    operation: str
+    urn: str
+    type: str
+    region: str
+    provider: str
+    protect: bool
+    inputs: Mapping[str, Any]
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the resource in the program."""
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def component(self) -> str:
+        """Name of the component type that made the resource; empty for what stands outside of all."""
+        chain = [part for part in self.urn.split("::")[2].split("$") if part.startswith("mlops:")]
+        return chain[-1].rpartition(":")[2] if chain else ""
+
+    @property
+    def custom(self) -> bool:
+        """Whether this is a resource of a provider, not a component, the stack or a provider itself."""
+        return self.type.partition(":")[0] in PACKAGES
+
+
+@dataclass
+class Result:
+    """What a run did. ``errors`` is empty when it went well."""
+
+    stack: str
+    operation: str
+    steps: list[Step] = field(default_factory=list[Step])
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    errors: list[str] = field(default_factory=list[str])
+    finished: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Operation and urn of each step in the order in which they ended."""
+    calls: dict[str, list[Call]] = field(default_factory=dict[str, list[Call]])
+    seconds: float = 0
+    adopted: list[str] = field(default_factory=list[str])
+    """Resources that a killed run had made and not noted, taken into the state instead of made again.
+
+    Only the offline cloud can tell; on AWS they are found by the error that their name is taken, and imported.
+    """
+    orphans: list[str] = field(default_factory=list[str])
+    """Resources that exist and that no state knows."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run went well."""
+        return not self.errors
+
+    def changed(self) -> list[Step]:
+        """Return the steps on resources of providers that do something."""
+        return [step for step in self.steps if step.custom and step.operation != "same"]
+
+    def count(self) -> dict[str, int]:
+        """Return the number of provider resources by operation."""
+        operations = [step.operation for step in self.steps if step.custom]
+        return {operation: operations.count(operation) for operation in sorted(set(operations))}
+
+
+class OfflineStack:
+    """One stack on the offline cloud."""
+
+    def __init__(
+        self,
+        stack: str,
+        project: Path = ROOT,
+        home: Path | None = None,
+        run: Callable[[], None] = program,
+        checkpoints: bool = True,
+    ) -> None:
+        """Prepare a stack; nothing is started or written yet.
+
+        Args:
+            stack: name of the stack.
+            project: folder with the project file and the stack files.
+            home: folder to keep state in; ``.offline`` in the project when None.
+            run: the program.
+            checkpoints: whether the state is written after every step. Off, a killed run cannot be resumed, and
+                a run of 400 resources takes 7 s instead of 11.
+        """
+        self.stack, self._project, self._run = stack, project, run
+        self.home = home or project / ".offline"
+        self._work = self.home / "work" / stack
+        self._checkpoints = checkpoints
+
+    # What can be done with it.
+
+    def preview(self, on_step: Callable[[Step], None] | None = None) -> Result:
+        """Say what ``up`` would do."""
+        return self._operate("preview", lambda stack, on_event: stack.preview(on_event=on_event), on_step)
+
+    def up(self, on_step: Callable[[Step], None] | None = None) -> Result:
+        """Deploy."""
+        return self._operate("up", lambda stack, on_event: stack.up(on_event=on_event), on_step)
+
+    def refresh(self, on_step: Callable[[Step], None] | None = None) -> Result:
+        """Compare the state with the cloud, and take over what changed there."""
+        return self._operate("refresh", lambda stack, on_event: stack.refresh(on_event=on_event), on_step)
+
+    def destroy(self, on_step: Callable[[Step], None] | None = None) -> Result:
+        """Delete everything, in reverse order.
+
+        Raises:
+            OfflineError: something is protected; nothing was deleted.
+        """
+        protected = [resource["urn"] for resource in self.state_resources() if resource.get("protect")]
+        if protected:
+            names = "\n  ".join(urn.rpartition("::")[2] for urn in protected)
+            raise OfflineError(
+                f"{self.stack}: nothing was deleted. {len(protected)} resources are protected:\n  {names}\n"
+                f"To delete them for good, set mlops-ha:platform.protection to false in Pulumi.{self.stack}.yaml, "
+                "run `up`, then `destroy` again."
+            )
+        return self._operate("destroy", lambda stack, on_event: stack.destroy(on_event=on_event), on_step)
+
+    def export(self) -> dict[str, Any]:
+        """Return the state, secrets encrypted, as ``pulumi stack export`` gives it; empty before the first run."""
+        path = self._state_file()
+        return json.loads(path.read_text())["checkpoint"]["latest"] or {} if path.is_file() else {}
+
+    def state_resources(self) -> list[dict[str, Any]]:
+        """Return the resources of the state."""
+        return cast(list[dict[str, Any]], self.export().get("resources", []))
+
+    def cloud(self) -> Cloud:
+        """Open the cloud that this stack shares with the others of its home."""
+        return Cloud(self.home / "cloud.sqlite")
+
+    # How.
+
+    def _state_file(self) -> Path:
+        return self.home / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.stack}.json"
+
+    @contextmanager
+    def _alone(self) -> Generator[None, None, None]:
+        """Hold the stack: the lock goes with the process, however that ends."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / f"{self.stack}.lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                holder = lock.read().strip() or "?"
+                raise OfflineError(
+                    f"{self.stack}: process {holder} is working on this stack. Wait for it, or end it."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def _locks(self) -> list[Path]:
+        """Return the engine's own locks on the stack; we hold ours, so that they are those of a killed run."""
+        return list((self.home / "state" / ".pulumi" / "locks").glob(f"*/{PROJECT}/{self.stack}/*.json"))
+
+    def _await_orphaned_engines(self) -> None:
+        """Wait until no engine of a killed run is left."""
+        deadline = time.monotonic() + SECONDS_TO_END
+        for path in self._locks():
+            pid = json.loads(path.read_text())["pid"]
+            while Path(f"/proc/{pid}").exists() and path.exists():
+                if time.monotonic() > deadline:
+                    raise OfflineError(f"{self.stack}: a Pulumi engine (process {pid}) still works on it. End it.")
+                time.sleep(0.1)
+
+    def _operate(
+        self,
+        operation: str,
+        action: Callable[[automation.Stack, Callable[[EngineEvent], None]], Any],
+        on_step: Callable[[Step], None] | None,
+    ) -> Result:
+        settings = stack_settings(self._project, self.stack)
+        started = time.monotonic()
+        result = Result(self.stack, operation)
+        with ExitStack() as held:
+            held.enter_context(self._alone())
+            cloud = self.cloud()
+            held.callback(cloud.close)
+            bring(settings, cloud)
+            self._await_orphaned_engines()
+            self._repair()
+            leftovers = {resource.urn: resource.id for resource in self._orphans(cloud)}
+            stack = self._opened(held, cloud, leftovers, result)
+            watch = _Watch(result, {r["urn"]: r for r in self.state_resources()}, on_step)
+            try:
+                done = action(stack, watch)
+            except automation.CommandError as failure:
+                result.errors = watch.errors or [str(failure)]
+            else:
+                outputs = cast(Mapping[str, Any], getattr(done, "outputs", None) or {})
+                result.outputs = {name: output.value for name, output in outputs.items() if not output.secret}
+            result.orphans = [resource.urn for resource in self._orphans(cloud)]
+        result.seconds = time.monotonic() - started
+        return result
+
+    def _opened(
+        self, held: ExitStack, cloud: Cloud, leftovers: Mapping[str, str], result: Result
+    ) -> automation.Stack:
+        providers = offline_providers(cloud, leftovers, result.adopted)
+        result.calls = {package: provider.calls for package, provider in providers.items()}
+        variables = {"PULUMI_HOME": str(self.home / "pulumi")}
+        if not self._checkpoints:
+            variables |= {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+        held.enter_context(offline_environment(cloud, providers, self.home / "state", variables))
+        write_copy(self._project, self.stack, self._work)
+        held.enter_context(patient_wait())
+        _forget_callbacks()
+        stack = automation.create_or_select_stack(
+            self.stack,
+            project_name=PROJECT,
+            program=self._run,
+            opts=automation.LocalWorkspaceOptions(work_dir=str(self._work)),
+        )
+        if self._locks():
+            stack.cancel()
+        if lacks_secrets(self.stack, self._work):
+            stack.set_all_config({name: automation.ConfigValue(f"offline-{name}", secret=True) for name in SECRETS})
+        return stack
+
+    def _repair(self) -> None:
+        """Remove what a killed engine left half written: the attributes that the file backend keeps beside a file.
+
+        The state itself is written aside and renamed, and is always whole.
+        """
+        for path in (self.home / "state" / ".pulumi").glob("**/*.attrs"):
+            try:
+                json.loads(path.read_text())
+            except json.JSONDecodeError:
+                path.unlink()
+
+    def _orphans(self, cloud: Cloud) -> list[Resource]:
+        """Return what exists of this stack and its state does not know."""
+        known = {(resource["urn"], resource.get("id")) for resource in self.state_resources()}
+        return [
+            resource
+            for resource in cloud.all()
+            if resource.urn.startswith(f"urn:pulumi:{self.stack}::") and (resource.urn, resource.id) not in known
+        ]
+
+
+class _Watch:
+    """Collects what the engine reports."""
+
+    def __init__(
+        self, result: Result, state: Mapping[str, Mapping[str, Any]], on_step: Callable[[Step], None] | None
+    ) -> None:
+        self._result, self._on_step = result, on_step
+        self.errors: list[str] = []
+        self._regions = {
+            urn: str(resource.get("inputs", {}).get("region", "everywhere"))
+            for urn, resource in state.items()
+            if resource["type"].startswith("pulumi:providers:")
+        }
+
+    def __call__(self, event: EngineEvent) -> None:
+        """Take in one event."""
+        if event.resource_pre_event is not None:
+            self._begun(event.resource_pre_event.metadata)
+        elif event.res_outputs_event is not None:
+            metadata = event.res_outputs_event.metadata
+            self._result.finished.append((metadata.op.value, metadata.urn))
+        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
+            self._failed(event.diagnostic_event.urn or "", _plain_text(event.diagnostic_event.message))
+
+    def _failed(self, urn: str, message: str) -> None:
+        # The engine closes with a line that says no more than that it failed.
+        if message in ("preview failed", "update failed"):
+            return
+        name = urn.rpartition("::")[2]
+        about = f"{name}: " if urn and "pulumi:pulumi:Stack" not in urn else ""
+        self.errors.append(
+            about + message.partition(" has a problem: ")[2] if " has a problem: " in message else about + message
+        )
+
+    def _begun(self, metadata: StepEventMetadata) -> None:
+        state = metadata.new or metadata.old
+        if state is None:
+            return
+        inputs = cast(Mapping[str, Any], state.inputs or {})
+        if metadata.type.startswith("pulumi:providers:"):
+            self._regions[metadata.urn] = inputs.get("region", "everywhere")
+        provider = (state.provider or "").rpartition("::")[0]
+        step = Step(
+            operation=metadata.op.value,
+            urn=metadata.urn,
+            type=metadata.type,
+            region=self._regions.get(provider, ""),
+            provider=provider,
+            protect=bool(state.protect),
+            inputs=inputs,
+            changes=tuple(
+                Change(path, difference.diff_kind.value)
+                for path, difference in sorted((metadata.detailed_diff or {}).items())
+            ),
+        )
+        self._result.steps.append(step)
+        if self._on_step is not None:
+            self._on_step(step)
+
+
+def _plain_text(message: str) -> str:
+    """Return a diagnostic without the colour tags of the engine (``<{%reset%}>``)."""
+    parts = message.split("<{%")
+    return "".join([parts[0], *(part.partition("%}>")[2] for part in parts[1:])]).strip()
+
+
+def bring(settings: Settings, cloud: Cloud) -> None:
+    """Put into the cloud what the owner of the account brings, and what AWS itself keeps there."""
+    zone = "aws:route53/zone:Zone"
+    cloud.put(Resource(zone, settings.hosted_zone_id, GIVEN, "everywhere", {"name": settings.domain}))
+    for location in (settings.regions.primary, settings.regions.standby):
+        cloud.put(
+            Resource(
+                "aws:ec2/managedPrefixList:ManagedPrefixList",
+                location.health_checkers_prefix_list_id,
+                GIVEN,
+                location.name,
+                {
+                    "name": f"com.amazonaws.{location.name}.route53-healthchecks",
+                    "maxEntries": PREFIX_LIST_ENTRIES[Outside.HEALTH_CHECKERS],
+                },
+            )
+        )
+
+
+def offline_providers(cloud: Cloud, leftovers: Mapping[str, str], adopted: list[str]) -> dict[str, OfflineProvider]:
+    """Return the providers of all packages over one cloud, see ``OfflineProvider``."""
+    return {
+        package: OfflineProvider(package, importlib.metadata.version(f"pulumi-{package}"), cloud, leftovers, adopted)
+        for package in PACKAGES
+    }
+
+
+@contextmanager
+def offline_environment(
+    cloud: Cloud, providers: Mapping[str, OfflineProvider], state: Path, variables: Mapping[str, str]
+) -> Generator[None, None, None]:
+    """Serve the cloud while the block runs, and make this process' environment point the engine and the SDKs at it.
+
+    Args:
+        cloud: the cloud.
+        providers: its providers, by package.
+        state: folder of the file backend; made when missing.
+        variables: what is to be in the environment besides.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    before = dict(os.environ)
+    with ExitStack() as held:
+        ports = [f"{package}:{held.enter_context(_served(provider))}" for package, provider in providers.items()]
+        os.environ.update(
+            {
+                "AWS_ACCESS_KEY_ID": "offline",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_ENDPOINT_URL": held.enter_context(aws_endpoint(cloud)),
+                "AWS_SECRET_ACCESS_KEY": "offline",
+                "PATH": f"{find('pulumi').parent}{os.pathsep}{before.get('PATH', '')}",
+                "PULUMI_BACKEND_URL": state.as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE": OFFLINE_PASSPHRASE,
+                "PULUMI_DEBUG_PROVIDERS": ",".join(ports),
+                # Otherwise an operation on an existing state first tries to fetch plugins, for seconds.
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                **variables,
+            }
+        )
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextmanager
+def _served(provider: OfflineProvider) -> Generator[int, None, None]:
+    """Serve a provider while the block runs; gives its port."""
+    # The engine asks for as many resources at once as do not wait for each other.
+    server = grpc.server(ThreadPoolExecutor(max_workers=16))
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port(LOOPBACK)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(grace=None).wait()
+
+
+def _forget_callbacks() -> None:
+    """Forget the callback servers of earlier runs in this process.
+
+    The SDK shuts them down at the end of a run; after a failed one it tries again in the next, in the wrong loop.
+    """
+    callbacks: Any = importlib.import_module("pulumi.runtime._callbacks")
+    callbacks._CallbackServicer._servicers.clear()

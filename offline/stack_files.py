@@ -1,0 +1,83 @@
+"""The stack files, read from the checkout and copied out of it: the tracked files stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from configs.settings.model import Settings
+from configs.settings.parse import SECRETS, parse_settings
+from configs.settings.problem import BLOCK
+from configs.tables.names import PROJECT
+
+ROOT = Path(__file__).parent.parent
+"""The checkout."""
+
+STACKS = ("prod", "dr")
+"""The stacks, in the order in which they are deployed."""
+
+
+def stack_config(project: Path, stack: str) -> dict[str, Any]:
+    """Return the configuration of a stack file as plain data.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = project / f"Pulumi.{stack}.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such stack file")
+    return cast(dict[str, Any], yaml.safe_load(path.read_text()) or {}).get("config", {})
+
+
+def stack_settings(project: Path, stack: str) -> Settings:
+    """Return the settings of a stack file; secrets are taken to be there, as they are offline.
+
+    Raises:
+        SettingsError: with every problem in the file.
+        FileNotFoundError: there is no such file.
+    """
+    return parse_settings(stack_config(project, stack).get(BLOCK), SECRETS, f"Pulumi.{stack}.yaml")
+
+
+def disagreements(settings: Mapping[str, Settings]) -> list[str]:
+    """Return what two stacks must have in common and have not, one sentence each.
+
+    `dr` reads nothing of `prod`'s state: it finds names and addresses by having the same settings.
+    """
+    shared = ("account_id", "name", "domain", "hosted_zone_id", "regions", "failover", "certificates", "edge")
+    first, *others = settings
+    return [
+        f"Pulumi.{first}.yaml and Pulumi.{other}.yaml differ in {Settings.model_fields[name].alias}:"
+        " both stacks must say the same, one cannot read the other"
+        for other in others
+        for name in shared
+        if getattr(settings[first], name) != getattr(settings[other], name)
+    ]
+
+
+def write_copy(project: Path, stack: str, folder: Path) -> None:
+    """Write the project file and a stack file without its secrets into ``folder``, for the engine to change.
+
+    Keys that the engine itself once wrote there (the salt of the offline secrets, and the secrets) are kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Pulumi.yaml").write_text((project / "Pulumi.yaml").read_text())
+    target = folder / f"Pulumi.{stack}.yaml"
+    before = cast(dict[str, Any], yaml.safe_load(target.read_text())) if target.is_file() else {}
+    kept = {key: value for key, value in before.items() if key == "encryptionsalt"}
+    secrets = {key: value for key, value in before.get("config", {}).items() if _is_secure(value)}
+    config = {key: value for key, value in stack_config(project, stack).items() if not _is_secure(value)}
+    target.write_text(yaml.safe_dump({**kept, "config": {**config, **secrets}}))
+
+
+def lacks_secrets(stack: str, folder: Path) -> bool:
+    """Say whether the copied stack file still needs its offline secrets."""
+    config = stack_config(folder, stack)
+    return any(f"{PROJECT}:{name}" not in config for name in SECRETS)
+
+
+def _is_secure(value: object) -> bool:
+    return isinstance(value, dict) and "secure" in value

@@ -1,0 +1,147 @@
+"""What a run did, for people (tables) and for programs (plain data)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from aws_rules.failover import switch_over
+from configs.settings.model import Settings
+from configs.tables.names import PublicNames
+from offline.engine import Result, Step
+
+STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
+"""As Pulumi colours its own steps."""
+
+REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
+"""The engine's names of the parts of a replacement; only the first is counted."""
+
+
+def switch_over_seconds(settings: Settings) -> int:
+    """Return the worst-case seconds until clients reach the other region after the primary went down."""
+    return switch_over(settings.failover.check_interval_seconds, settings.failover.failure_threshold).total
+
+
+def as_data(result: Result, settings: Settings) -> dict[str, Any]:
+    """Return a result as plain data, for ``--json``."""
+    names = PublicNames(settings.domain)
+    return {
+        "stack": result.stack,
+        "operation": result.operation,
+        "role": settings.role.value,
+        "region": settings.location.name,
+        "ok": result.ok,
+        "errors": result.errors,
+        "seconds": round(result.seconds, 2),
+        "changes": result.count(),
+        "resources": [
+            {"component": component, "region": region, "count": count}
+            for (component, region), count in sorted(_by_component(result.steps).items())
+        ],
+        "protected": protected(result.steps),
+        "steps": [
+            {
+                "operation": step.operation,
+                "urn": step.urn,
+                "type": step.type,
+                "region": step.region,
+                "changes": {change.path: change.kind for change in step.changes},
+            }
+            for step in result.changed()
+        ],
+        "publicNames": list(names.all_public()),
+        "regionalNames": list(names.all_regional(settings.location.name)),
+        "worstCaseFailoverSeconds": switch_over_seconds(settings),
+        "adopted": result.adopted,
+        "orphans": result.orphans,
+        "outputs": result.outputs,
+    }
+
+
+def protected(steps: Sequence[Step]) -> list[str]:
+    """Return the names of the resources that refuse to be deleted."""
+    return sorted({step.name for step in steps if step.custom and step.protect})
+
+
+def _by_component(steps: Sequence[Step]) -> Counter[tuple[str, str]]:
+    return Counter((step.component, step.region) for step in steps if step.custom and step.operation != "delete")
+
+
+def overview(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return the closing picture of one or more runs, from their plain data."""
+    parts: list[RenderableType] = [_resources(reports)]
+    for report in reports:
+        parts.append(_headline(report))
+        parts.extend(_changes(report))
+    first = reports[0]
+    if first["operation"] != "destroy":
+        parts.append(_names(first))
+    return Group(*parts)
+
+
+def _resources(reports: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="Resources", title_justify="left", title_style="bold")
+    table.add_column("component")
+    for report in reports:
+        table.add_column(f"{report['stack']} · {report['role']}\n{report['region']}", justify="right")
+    counts = [Counter[str]() for _ in reports]
+    for count, report in zip(counts, reports, strict=True):
+        for row in report["resources"]:
+            # A provider of another region than the stack's shows by name.
+            elsewhere = "" if row["region"] == report["region"] else f" ({row['region']})"
+            count[row["component"] + elsewhere] += row["count"]
+    for component in sorted(set[str]().union(*counts)):
+        table.add_row(component, *(str(count[component] or "") for count in counts))
+    table.add_section()
+    table.add_row("all", *(str(count.total()) for count in counts), style="bold")
+    return table
+
+
+def _headline(report: Mapping[str, Any]) -> Text:
+    line = Text.assemble((f"\n{report['stack']}", "bold"), f"  {report['operation']} in {report['seconds']:.1f} s: ")
+    shown = [(name, number) for name, number in report["changes"].items() if name not in REPLACEMENTS[1:]]
+    line.append(", ".join(f"{number} {name}" for name, number in shown) or "nothing to do")
+    if report["protected"]:
+        line.append(f"\n  protected: {', '.join(report['protected'])}")
+    if report["adopted"]:
+        line.append(f"\n  an interrupted run had made {len(report['adopted'])} resources unnoted; adopted")
+    if report["orphans"]:
+        line.append(
+            f"\n  {len(report['orphans'])} orphans, which no state knows: {', '.join(report['orphans'])}", "red"
+        )
+    return line
+
+
+def _changes(report: Mapping[str, Any]) -> list[RenderableType]:
+    """Return a table of what is touched, the dangerous first; a first deployment needs none."""
+    order = {"replace": 0, "delete": 1, "update": 2, "create": 3}
+    steps = [step for step in report["steps"] if step["operation"] in order]
+    if all(step["operation"] == "create" for step in steps) and len(steps) == sum(report["changes"].values()):
+        return []
+    if not steps or report["operation"] in ("refresh", "destroy"):
+        return []
+    table = Table(show_edge=False)
+    for heading in ("", "resource", "type", "what changes"):
+        table.add_column(heading)
+    for step in sorted(steps, key=lambda step: order[step["operation"]]):
+        changes = ", ".join(
+            path + (" (replaces)" if kind.endswith("-replace") else "") for path, kind in step["changes"].items()
+        )
+        name, kind = step["urn"].rpartition("::")[2], step["type"]
+        table.add_row(step["operation"], name, kind, escape(changes), style=STYLES[step["operation"]])
+    return [table]
+
+
+def _names(report: Mapping[str, Any]) -> Text:
+    return Text.assemble(
+        ("\nnames that follow the failover: ", "bold"),
+        ", ".join(report["publicNames"]),
+        ("\nworst case until clients reach the other region: ", "bold"),
+        f"{report['worstCaseFailoverSeconds']} s (computed from the settings; never measured on AWS)",
+    )

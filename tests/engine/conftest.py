@@ -1,0 +1,52 @@
+"""The real engine on the real program: projects with changed settings, and a deployed pair of stacks to look at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.settings.problem import BLOCK
+from offline.engine import OfflineStack, Result
+from offline.stack_files import ROOT, STACKS
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def write_project(folder: Path, change: Change) -> Path:
+    """Write the project's files with changed settings (in both stacks) into a folder, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "Pulumi.yaml", folder)
+    for stack in STACKS:
+        content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
+        change(content["config"][BLOCK])
+        (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def stack_of(stack: str, home: Path, project: Path = ROOT) -> OfflineStack:
+    """Return a stack whose runs are never killed: its state need not be written after every step."""
+    return OfflineStack(stack, project=project, home=home, checkpoints=False)
+
+
+def succeeded(result: Result) -> Result:
+    """Return the result of a run, which must have gone well."""
+    assert result.errors == []
+    return result
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Result]]:
+    """Both stacks, deployed in their order from an empty cloud: the folder, which no test may change."""
+    home = tmp_path_factory.mktemp("deployed")
+    return home, {stack: succeeded(stack_of(stack, home).up()) for stack in STACKS}
+
+
+@pytest.fixture
+def home(deployed: tuple[Path, dict[str, Result]], tmp_path: Path) -> Path:
+    """A copy of the deployed folder, to change."""
+    return shutil.copytree(deployed[0], tmp_path / "home")
