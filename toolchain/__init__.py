@@ -1,0 +1,1 @@
+"""How the virtual environment and the programs that the project runs get onto a machine."""
