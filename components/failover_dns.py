@@ -26,7 +26,7 @@ class FailoverDnsArgs:
     """What the names are made from.
 
     ``switch_names`` are the names in the standby region, where the failover switch lies. ``settled`` is run
-    after a new check of the switch: it returns once Route 53's checkers have looked.
+    before the deciding check takes others in: it returns once Route 53's checkers have looked at those.
     """
 
     role: FailoverRole
@@ -111,10 +111,7 @@ class FailoverDns(pulumi.ComponentResource):
             # The object is there or it is not: one look decides, and one look is what a new check waits for.
             failure_threshold=1,
             tags={"Name": f"{self._name}-switch"},
-            # A new inverted check starts unhealthy. Attached at once it would send everyone to the standby.
-            opts=pulumi.ResourceOptions(
-                parent=self, hooks=pulumi.ResourceHookBinding(after_create=[self._args.settled])
-            ),
+            opts=self._child,
         )
         deciding = [switch] if self._args.settings.mode is FailoverMode.OPERATOR else [endpoint, switch]
         return aws.route53.HealthCheck(
@@ -123,5 +120,12 @@ class FailoverDns(pulumi.ComponentResource):
             child_healthchecks=[check.id for check in deciding],
             child_health_threshold=len(deciding),
             tags={"Name": f"{self._name}-region"},
-            opts=self._child,
+            # A new inverted check starts unhealthy. Attached at once it would send everyone to the standby. The
+            # hook runs before this check, not after that one: then a run that failed is stopped again the next time.
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[self._args.settled], before_update=[self._args.settled]
+                ),
+            ),
         )

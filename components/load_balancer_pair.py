@@ -30,6 +30,7 @@ class LoadBalancerPairArgs:
     zones: Sequence[str]
     public_subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
+    internet_gateway: pulumi.Resource
     protect: bool
 
 
@@ -61,7 +62,8 @@ class LoadBalancerPair(pulumi.ComponentResource):
                 for subnet, address in zip(args.public_subnet_ids, static, strict=True)
             ],
             tags={"Name": f"{name}-network"},
-            opts=protected,
+            # AWS refuses a public load balancer in a VPC that has no internet gateway yet.
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[args.internet_gateway]),
         )
         self.endpoint = LoadBalancerEndpoint(dns_name=balancer.dns_name, zone_id=balancer.zone_id)
         self.addresses = [address.public_ip for address in static]

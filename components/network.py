@@ -33,6 +33,8 @@ class Network(pulumi.ComponentResource):
     vpc_id: pulumi.Output[str]
     subnet_ids: dict[Tier, list[pulumi.Output[str]]]
     """Per tier, in the order of the zones."""
+    internet_gateway: aws.ec2.InternetGateway
+    """What must be there before anything public is."""
     route_table_ids: list[pulumi.Output[str]]
     """Of the private and the data subnets: the S3 gateway endpoint is entered there."""
 
@@ -56,12 +58,12 @@ class Network(pulumi.ComponentResource):
         )
         self.subnet_ids = {tier: [] for tier in Tier}
         for subnet in subnets(args.location.cidr):
-            self.subnet_ids[subnet.tier].append(self._subnet(subnet).id)
+            self.subnet_ids[subnet.tier].append(self._subnet(subnet))
         self._route()
         self._log_flows()
         self.register_outputs({"vpcId": self.vpc_id})
 
-    def _subnet(self, subnet: Subnet) -> aws.ec2.Subnet:
+    def _subnet(self, subnet: Subnet) -> pulumi.Output[str]:
         zone = self._args.location.zones[subnet.zone]
         label = f"{self._name}-{subnet.tier}-{zone}"
         created = aws.ec2.Subnet(
@@ -73,32 +75,33 @@ class Network(pulumi.ComponentResource):
             tags={"Name": label},
             opts=self._child,
         )
-        if subnet.reserved is not None:
-            # Kept for fixed addresses: EC2 never hands one of them to another machine.
-            aws.ec2.SubnetCidrReservation(
-                f"{label}-fixed",
-                subnet_id=created.id,
-                cidr_block=str(subnet.reserved),
-                reservation_type="explicit",
-                description="fixed addresses of servers and load balancers",
-                opts=self._child,
-            )
-        return created
+        if subnet.reserved is None:
+            return created.id
+        # Kept for fixed addresses: EC2 never hands one of them to another machine. The id comes from here, so
+        # that nothing takes an address of the subnet before the reservation is there.
+        return aws.ec2.SubnetCidrReservation(
+            f"{label}-fixed",
+            subnet_id=created.id,
+            cidr_block=str(subnet.reserved),
+            reservation_type="explicit",
+            description="fixed addresses of servers and load balancers",
+            opts=self._child,
+        ).subnet_id
 
     def _route(self) -> None:
-        gateway = aws.ec2.InternetGateway(
+        self.internet_gateway = aws.ec2.InternetGateway(
             f"{self._name}-internet",
             vpc_id=self.vpc_id,
             tags={"Name": f"{self._name}-internet"},
             opts=self._child,
         )
         public = self._route_table("public")
-        self._default_route("public", public, gateway_id=gateway.id)
+        self._default_route("public", public, gateway_id=self.internet_gateway.id)
         data = self._route_table("data")
         self.route_table_ids = [data.id]
         zones = self._args.location.zones
         nat_zones = zones if self._args.settings.nat_gateway_per_zone else zones[:1]
-        nat_gateways = [self._nat_gateway(index, gateway) for index in range(len(nat_zones))]
+        nat_gateways = [self._nat_gateway(index) for index in range(len(nat_zones))]
         for index, zone in enumerate(zones):
             private = self._route_table(f"private-{zone}")
             self.route_table_ids.append(private.id)
@@ -133,7 +136,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _nat_gateway(self, index: int, gateway: aws.ec2.InternetGateway) -> aws.ec2.NatGateway:
+    def _nat_gateway(self, index: int) -> aws.ec2.NatGateway:
         label = f"{self._name}-nat-{self._args.location.zones[index]}"
         address = aws.ec2.Eip(
             label,
@@ -148,7 +151,7 @@ class Network(pulumi.ComponentResource):
             subnet_id=self.subnet_ids[Tier.PUBLIC][index],
             tags={"Name": label},
             # AWS refuses a public NAT gateway in a VPC that has no internet gateway yet.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.internet_gateway]),
         )
 
     def _log_flows(self) -> None:

@@ -75,6 +75,7 @@ class Platform(pulumi.ComponentResource):
                 zones=location.zones,
                 public_subnet_ids=network.subnet_ids[Tier.PUBLIC],
                 security_group_id=groups.ids[Role.NETWORK_LOAD_BALANCER],
+                internet_gateway=network.internet_gateway,
                 protect=settings.protection,
             ),
             child,

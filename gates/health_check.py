@@ -18,6 +18,8 @@ POLL_SECONDS = 5
 ATTEMPTS = 60
 """Five minutes in all: ten slow check intervals. A check that nobody has run by then is broken."""
 
+_NOT_KNOWN_YET = "NoSuchHealthCheck"
+
 _WAITER = WaiterModel(
     {
         "version": 2,
@@ -33,13 +35,13 @@ _WAITER = WaiterModel(
                         "matcher": "path",
                         "argument": (
                             "length(HealthCheckObservations) > `0` && length(HealthCheckObservations[?!("
-                            "starts_with(StatusReport.Status, 'Success') ||"
-                            " starts_with(StatusReport.Status, 'Failure'))]) == `0`"
+                            "starts_with(StatusReport.Status || '', 'Success') ||"
+                            " starts_with(StatusReport.Status || '', 'Failure'))]) == `0`"
                         ),
                         "expected": True,
                     },
                     # Route 53 does not know a new check everywhere at once.
-                    {"state": "retry", "matcher": "error", "expected": "NoSuchHealthCheck"},
+                    {"state": "retry", "matcher": "error", "expected": _NOT_KNOWN_YET},
                 ],
             }
         },
@@ -52,10 +54,13 @@ def wait_until_settled(health_check_id: str, client: Route53Client) -> None:
 
     Raises:
         TimeoutError: no verdict of all checkers within ``POLL_SECONDS * ATTEMPTS``.
+        botocore.exceptions.WaiterError: Route 53 refused to answer.
     """
     try:
         create_waiter_with_client("Settled", _WAITER, client).wait(HealthCheckId=health_check_id)
     except WaiterError as error:
+        if error.last_response.get("Error", {}).get("Code", _NOT_KNOWN_YET) != _NOT_KNOWN_YET:
+            raise
         raise TimeoutError(
             f"health check {health_check_id} has no verdict of all checkers after {POLL_SECONDS * ATTEMPTS} s;"
             " it is not attached, traffic is where it was. Look at it in the Route 53 console, then run `up` again."
@@ -63,11 +68,12 @@ def wait_until_settled(health_check_id: str, client: Route53Client) -> None:
 
 
 def health_check_settled() -> pulumi.ResourceHook:
-    """Return the hook to run after a health check was created."""
+    """Return the hook to run before a calculated health check is made from others, or changed."""
 
     def hook(arguments: pulumi.ResourceHookArgs) -> None:
         # Route 53 is one service for all regions; its requests are signed for the region it lives in.
         client = botocore.session.get_session().create_client("route53", region_name="us-east-1")
-        wait_until_settled(arguments.id, cast("Route53Client", client))
+        for health_check_id in (arguments.new_inputs or {})["childHealthchecks"]:
+            wait_until_settled(health_check_id, cast("Route53Client", client))
 
     return pulumi.ResourceHook("health-check-settled", hook)
