@@ -16,6 +16,10 @@ _LONGEST = 80
 class NothingGiven:
     """Stands for a value that was not given."""
 
+    def __repr__(self) -> str:
+        """Say so."""
+        return "nothing"
+
 
 NOTHING = NothingGiven()
 

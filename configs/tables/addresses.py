@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 
 ZONES = 3
 """Zones a region is spread over: the fewest in which a quorum of three survives the loss of one."""
@@ -78,7 +79,7 @@ def subnets(cidr: IPv4Network) -> tuple[Subnet, ...]:
 
 
 def _reserved(private: IPv4Network) -> IPv4Network:
-    return list(private.subnets(new_prefix=RESERVED_PREFIX))[RESERVED_BLOCK]
+    return next(islice(private.subnets(new_prefix=RESERVED_PREFIX), RESERVED_BLOCK, None))
 
 
 def fixed_address(cidr: IPv4Network, kind: FixedAddress, index: int) -> tuple[int, IPv4Address]:

@@ -70,7 +70,7 @@ CAPACITY: dict[Profile, Capacity] = {
     # Per node 8 cores, 32 GB, 500 GB, 10 Gbit/s: the smallest types that sustain 10 Gbit/s.
     Profile.MINIMUM: Capacity(
         control_plane="m6in.2xlarge",
-        workers=("m6in.2xlarge", "m6idn.2xlarge", "r6in.2xlarge"),
+        workers=("m6in.2xlarge", "r6in.2xlarge"),
         load_balancer="c6in.xlarge",
         data_volume_gigabytes=500,
     ),

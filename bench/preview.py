@@ -1,0 +1,109 @@
+"""How long a preview takes: against a trivial program with as many resources, and as the platform grows.
+
+Every figure is a ratio of runs of the same minute on the same machine; run it with ``make bench``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+from rich.console import Console
+from rich.table import Table
+
+from components.platform import Platform, PlatformArgs
+from components.providers import region_provider
+from components.stack_settings import stack_settings
+from gates.health_check import health_check_settled
+from offline.engine import OfflineStack
+from offline.language_host import program
+
+ROUNDS = 3
+"""Runs of each program, in turn; their median counts."""
+
+TIMES = (1, 2, 4, 8)
+"""How often the platform is declared."""
+
+
+def platforms(count: int) -> Callable[[], None]:
+    """Return a program that declares the platform ``count`` times, each under a name and in a zone of its own."""
+
+    def declare() -> None:
+        settings = stack_settings()
+        gate = health_check_settled()
+        provider = region_provider(settings)
+        for index in range(count):
+            # 5 characters, as the real name has: the names that are derived stay as long.
+            copy = settings.model_copy(update={"name": f"mlop{index}", "domain": f"p{index}.{settings.domain}"})
+            Platform(
+                copy.name,
+                PlatformArgs(copy, health_check_settled=gate),
+                pulumi.ResourceOptions(providers=[provider]),
+            )
+
+    return declare
+
+
+def trivial(count: int) -> Callable[[], None]:
+    """Return a program of ``count`` resources that have one property each and depend on nothing."""
+
+    def declare() -> None:
+        settings = stack_settings()
+        child = pulumi.ResourceOptions(provider=region_provider(settings))
+        for index in range(count):
+            aws.ec2.Eip(f"address-{index}", domain="vpc", opts=child)
+
+    return declare
+
+
+def preview(run: Callable[[], None]) -> tuple[float, int]:
+    """Preview a program on an empty cloud; return the seconds and the number of provider resources."""
+    with tempfile.TemporaryDirectory() as home:
+        stack = OfflineStack("prod", home=Path(home), run=run)
+        # The first run makes the stack, which is not what is measured.
+        stack.preview()
+        started = time.perf_counter()
+        result = stack.preview()
+        seconds = time.perf_counter() - started
+    if not result.ok:
+        raise SystemExit("\n".join(result.errors))
+    return seconds, sum(result.count().values())
+
+
+def main() -> None:
+    """Measure and print."""
+    _, resources = preview(program)
+    programs: dict[str, Callable[[], None]] = {"prod": program, "trivial": trivial(resources)}
+    programs |= {f"platform x {count}": platforms(count) for count in TIMES}
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    counts: dict[str, int] = {}
+    for _ in range(ROUNDS):
+        for name, run in programs.items():
+            taken, counts[name] = preview(run)
+            seconds[name].append(taken)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    table = Table("program", "resources", "median s", "min s", "max s", "ms / resource")
+    for name, values in seconds.items():
+        table.add_row(
+            name,
+            str(counts[name]),
+            f"{median[name]:.2f}",
+            f"{min(values):.2f}",
+            f"{max(values):.2f}",
+            f"{1000 * median[name] / counts[name]:.1f}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"prod / trivial with as many resources: {median['prod'] / median['trivial']:.2f}")
+    first, last = (f"platform x {count}" for count in (TIMES[0], TIMES[-1]))
+    growth = (median[last] / counts[last]) / (median[first] / counts[first])
+    console.print(f"seconds a resource, x {TIMES[-1]} / x {TIMES[0]} (1 is linear): {growth:.2f}")
+
+
+if __name__ == "__main__":
+    main()
