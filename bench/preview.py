@@ -100,9 +100,16 @@ def main() -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"prod / trivial with as many resources: {median['prod'] / median['trivial']:.2f}")
-    first, last = (f"platform x {count}" for count in (TIMES[0], TIMES[-1]))
-    growth = (median[last] / counts[last]) / (median[first] / counts[first])
-    console.print(f"seconds a resource, x {TIMES[-1]} / x {TIMES[0]} (1 is linear): {growth:.2f}")
+    console.print(
+        f"seconds for each further resource, x {TIMES[2]} to {TIMES[3]} / x {TIMES[1]} to {TIMES[2]} (1 is linear): "
+        f"{_slope(median, counts, 2, 3) / _slope(median, counts, 1, 2):.2f}"
+    )
+
+
+def _slope(median: dict[str, float], counts: dict[str, int], start: int, end: int) -> float:
+    """Return the seconds for each resource that is added between two of ``TIMES``: the start-up cancels out."""
+    fewer, more = (f"platform x {TIMES[index]}" for index in (start, end))
+    return (median[more] - median[fewer]) / (counts[more] - counts[fewer])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import CHECKS, is_given, is_unknown, others, values_at
+from offline.checks import CHECKS, is_given, is_missing, others, values_at
 from offline.cloud import Cloud, Proposal, Resource
 from offline.rules.model import Name, Range, Reference, TypeRules, package_rules
 
@@ -93,7 +93,7 @@ def _describe(allowed: Range | tuple[str | int | bool, ...]) -> str:
 def _group_problems(rules: TypeRules, proposal: Proposal) -> Iterator[str]:
     for group in rules.exactly_one:
         count = sum(is_given(proposal, name) for name in group)
-        if count > 1 or (count == 0 and not any(is_unknown(proposal, name) for name in group)):
+        if count > 1 or is_missing(proposal, *group):
             yield f"{' | '.join(group)}: exactly one of them is allowed, {count} are given"
     for group in rules.at_most_one:
         count = sum(is_given(proposal, name) for name in group)
@@ -103,5 +103,5 @@ def _group_problems(rules: TypeRules, proposal: Proposal) -> Iterator[str]:
         if not is_given(proposal, name):
             continue
         for other in needed:
-            if not is_given(proposal, other) and not is_unknown(proposal, other):
+            if is_missing(proposal, other):
                 yield f"{name}: needs {other} as well"

@@ -172,7 +172,7 @@ class OfflineProvider(ResourceProviderServicer):
             old, new = to_plain(request.old_inputs), to_plain(request.news)
             diff = provider_pb2.DiffResponse(
                 hasDetailedDiff=True,
-                deleteBeforeReplace=rules.delete_before_replace or self._keeps_name(rules, old, new),
+                deleteBeforeReplace=rules.delete_before_replace,
             )
             for name in sorted(old.keys() | new.keys()):
                 if old.get(name) == new.get(name):
@@ -286,20 +286,11 @@ class OfflineProvider(ResourceProviderServicer):
     def _named(self, rules: TypeRules, request: provider_pb2.CheckRequest) -> dict[str, Any]:
         """Return the inputs; a resource that needs a name and was given none is named as Pulumi names it."""
         inputs = to_plain(request.news)
-        if rules.name is not None and rules.name.property not in inputs:
+        if rules.name is not None and not {rules.name.property, f"{rules.name.property}Prefix"} & inputs.keys():
             old = to_plain(request.olds).get(rules.name.property)
             suffix = hashlib.sha256(request.randomSeed or request.urn.encode()).hexdigest()[:7]
             inputs[rules.name.property] = old or f"{request.urn.rpartition('::')[2]}-{suffix}"
         return inputs
-
-    def _keeps_name(self, rules: TypeRules, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-        """Say whether a replacement would collide with what it replaces, by a name that the program chose itself.
-
-        The AWS provider then deletes first: ``nameRequiresDeleteBeforeReplace`` in pulumi/pulumi-terraform-bridge.
-        """
-        if self._package != "aws" or rules.name is None or rules.name.unique == "no":
-            return False
-        return rules.name.property in new and old.get(rules.name.property) == new[rules.name.property]
 
     def _drafted(self) -> Cloud:
         if self._draft is None:

@@ -72,8 +72,9 @@ class TypeRules(RuleModel):
     * ``update`` / ``replace``: properties whose change updates in place / replaces. A changed property that
       stands in neither list is an error: "replacement not modelled".
     * ``outputs``: computed properties, templates like ``id``, or nested data with templates in its strings. A
-      value that is a plain number, boolean or list is given as it is. Used when the input does not give it. ``by_region``: outputs that
-      are fixed per region (property -> region -> value); a region that is not listed is an error.
+      value that is a plain number, boolean or list is given as it is. Used when the input does not give it.
+    * ``by_region``: outputs that are fixed per region (property -> region -> value).
+    * ``delete_before_replace``: its name is the program's own, so that old and new would collide.
     * ``values``: allowed values (a list) or range, by property path. ``exactly_one`` / ``at_most_one``:
       groups of properties of which that many must be given. ``needs``: property -> properties that must be
       given with it.

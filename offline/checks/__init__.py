@@ -1,0 +1,42 @@
+"""What the rule files cannot express: checks that look at several properties or at several resources.
+
+A check yields one sentence per problem, ``path: what was given, what is allowed``. It says nothing of what is not
+known yet: unknown properties, and parents that do not exist. Every check names the vendor document of its rule, or
+its file does for all. There is one file per subject; each ends with the list of its checks.
+"""
+
+from offline.checks import (
+    addresses,
+    buckets,
+    endpoints,
+    flow_logs,
+    health_checks,
+    load_balancer,
+    machines,
+    network,
+    policies,
+    records,
+    routes,
+    security_groups,
+)
+from offline.checks.common import Check, is_given, is_missing, others, values_at
+
+__all__ = ["CHECKS", "is_given", "is_missing", "others", "values_at"]
+
+_SUBJECTS = (
+    addresses,
+    buckets,
+    endpoints,
+    flow_logs,
+    health_checks,
+    load_balancer,
+    machines,
+    network,
+    policies,
+    records,
+    routes,
+    security_groups,
+)
+
+CHECKS: dict[str, Check] = {check.__name__: check for subject in _SUBJECTS for check in subject.CHECKS}
+"""The checks by the names that rule files use."""
