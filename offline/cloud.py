@@ -60,9 +60,8 @@ class Cloud:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The providers answer on several threads; SQLite itself serialises them (threadsafety 3).
         self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        # The file is rebuilt by the next `up`: surviving a killed process matters, a power cut does not.
-        self._database.execute("PRAGMA synchronous=NORMAL")
+        # A killed process loses nothing by this; a power cut may, and a cloud that is gone is deployed again.
+        self._database.execute("PRAGMA synchronous=OFF")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, urn TEXT, region TEXT, inputs TEXT,"
             " outputs TEXT, PRIMARY KEY (type, id, region))"
