@@ -1,0 +1,138 @@
+"""`mlops-ha` as it is typed, in a copy of the checkout: what it prints, its exit codes, its messages."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.settings.problem import BLOCK
+from offline.stack_files import ROOT
+
+
+class Checkout:
+    """A copy of the tracked files, and the command line in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+        for name in tracked.stdout.split("\0"):
+            if name.endswith((".py", ".yaml")) and not name.startswith("tests/") and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(ROOT / "toolchain" / "pulumi" / name, folder / "toolchain" / "pulumi" / name)
+
+    def run(self, *arguments: str, expected: int = 0) -> tuple[str, str]:
+        """Run the command line; return what it printed on both channels."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout, done.stderr
+
+    def change(self, stack: str, **settings: Any) -> None:
+        """Change settings of one stack."""
+        path = self.folder / f"Pulumi.{stack}.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["config"][BLOCK].update(settings)
+        path.write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A copy of the checkout with no state."""
+    (tmp_path / "toolchain" / "pulumi").mkdir(parents=True)
+    return Checkout(tmp_path)
+
+
+def test_help_says_that_nothing_leaves_the_machine(checkout: Checkout) -> None:
+    """An engineer who takes `mlops-ha up` for a deployment to AWS, or the other way round."""
+    shown, _ = checkout.run("--help")
+    assert "no AWS account is needed" in shown
+    assert "pulumi up --stack prod" in shown
+    for command in ("preview", "up", "refresh", "destroy", "export", "schema"):
+        assert f" {command} " in shown
+
+
+def test_a_stacks_whole_life(checkout: Checkout) -> None:
+    """A summary that misses what a reviewer looks for, or that programs cannot read."""
+    shown, _ = checkout.run("preview")
+    for text in (
+        "prod · primary",
+        "dr · standby",
+        "FailoverDns",
+        "protected: mlops-balancer-network",
+        "consul.mlops.example.com",
+        "150 s",
+    ):
+        assert text in shown
+    assert json.loads(checkout.run("export", "--stack", "prod")[0]).get("resources", []) == []
+    done = json.loads(checkout.run("up", "--stack", "dr", "--json")[0])
+    assert (done["ok"], done["role"], done["region"]) == (True, "standby", "us-west-2")
+    assert done["worstCaseFailoverSeconds"] == 150
+    assert sum(row["count"] for row in done["resources"]) == done["changes"]["create"]
+    assert {row["region"] for row in done["resources"]} == {"us-west-2"}
+    assert "mlops-switch-bucket" in done["protected"]
+    assert len(json.loads(checkout.run("export", "--stack", "dr")[0])["resources"]) > done["changes"]["create"]
+    checkout.change("dr", adminCidrs=["198.51.100.0/24"])
+    shown, _ = checkout.run("preview", "--stack", "dr")
+    assert "mlops-groups-admins" in shown
+    assert "entries[0].cidr" in shown
+    _, refusal = checkout.run("destroy", "--stack", "dr", expected=1)
+    assert "nothing was deleted" in refusal
+    assert "mlops-switch-bucket" in refusal
+
+
+def test_wrong_settings_are_one_message(checkout: Checkout) -> None:
+    """A traceback, half of the errors, or an engine that was started for nothing."""
+    checkout.change("prod", controlPlane={"serverCount": 4}, workers={"minimum": 30})
+    _, message = checkout.run("preview", "--stack", "prod", expected=1)
+    assert message.startswith("Pulumi.prod.yaml: 2 settings are wrong\n")
+    assert "mlops-ha:platform.controlPlane.serverCount" in message
+    assert "mlops-ha:platform.workers.minimum" in message
+    assert not (checkout.folder / ".offline").exists()
+    _, both = checkout.run("preview", expected=1)
+    assert both == message
+
+
+def test_stacks_that_disagree_are_refused(checkout: Checkout) -> None:
+    """A standby that stands by for another platform."""
+    checkout.change("dr", domain="other.example.com")
+    _, message = checkout.run("preview", expected=1)
+    assert message == (
+        "Pulumi.prod.yaml and Pulumi.dr.yaml differ in domain: both stacks must say the same, one cannot read the"
+        " other\n"
+    )
+
+
+def test_a_busy_stack_is_refused(checkout: Checkout) -> None:
+    """Two engines that write one state."""
+    home = checkout.folder / ".offline"
+    home.mkdir()
+    with (home / "prod.lock").open("w") as lock:
+        lock.write("4711")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _, message = checkout.run("preview", "--stack", "prod", expected=1)
+    assert message == "prod: process 4711 is working on this stack. Wait for it, or end it.\n"
+
+
+def test_unknown_stack_is_a_wrong_call(checkout: Checkout) -> None:
+    """A misspelt stack that becomes a new one."""
+    _, message = checkout.run("preview", "--stack", "production", expected=2)
+    assert "'prod', 'dr'" in message.replace("'prod' or 'dr'", "'prod', 'dr'")
