@@ -49,7 +49,7 @@ def planned(case: Case, inputs: Any, folder: Path) -> tuple[list[str], list[str]
     return result.errors, [step.name for step in result.steps if step.operation == "create" and step.custom]
 
 
-@pytest.mark.parametrize("case", one_of_each(), ids=str)
+@pytest.mark.parametrize("case", list(one_of_each()), ids=str)
 def test_the_engine_refuses_the_bad_case_and_plans_the_good_one(case: Case, tmp_path: Path) -> None:
     """A rule that is evaluated, and whose verdict never reaches the preview."""
     assert planned(case, case.good, tmp_path) == ([], ["case"])
