@@ -14,7 +14,7 @@ from rich.text import Text
 from aws_rules.failover import switch_over
 from configs.settings.model import Settings
 from configs.tables.names import PublicNames
-from offline.engine import Result, Step
+from offline.result import Result, Step
 
 STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
 """As Pulumi colours its own steps."""

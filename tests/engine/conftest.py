@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from configs.settings.problem import BLOCK
-from offline.engine import OfflineStack, Result
+from offline.engine import OfflineStack
+from offline.result import Result
 from offline.stack_files import ROOT, STACKS
 
 Change = Callable[[dict[str, Any]], None]

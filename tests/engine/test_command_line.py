@@ -19,12 +19,13 @@ from offline.stack_files import ROOT
 
 
 class Checkout:
-    """A copy of the tracked files, and the command line in it."""
+    """A copy of the files that git tracks or would, and the command line in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
-        for name in tracked.stdout.split("\0"):
+        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True)
+        for name in listed.stdout.split("\0"):
             if name.endswith((".py", ".yaml")) and not name.startswith("tests/") and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from configs.settings.problem import SettingsError
-from offline.engine import OfflineError, Result
+from offline.engine import OfflineError
+from offline.result import Result
 from offline.stack_files import ROOT, STACKS
 from tests.engine.conftest import stack_of, succeeded, write_project
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.engine import Result
+from offline.result import Result
 from offline.rules.model import package_rules
 from offline.sdk_types import input_types, output_names
 from offline.stack_files import STACKS
