@@ -66,6 +66,9 @@ class Cloud:
             "CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, urn TEXT, region TEXT, inputs TEXT,"
             " outputs TEXT, PRIMARY KEY (type, id, region))"
         )
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS made (type TEXT, urn TEXT, count INTEGER, PRIMARY KEY (type, urn))"
+        )
 
     def copied(self) -> Cloud:
         """Return a copy in memory: a preview happens there."""
@@ -90,6 +93,14 @@ class Cloud:
                 json.dumps(resource.outputs),
             ),
         )
+
+    def count_making(self, kind: str, urn: str) -> int:
+        """Return how often this resource was made before, and count once more: what replaces gets a new id."""
+        [(count,)] = self._database.execute(
+            "INSERT INTO made VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count",
+            (kind, urn),
+        ).fetchall()
+        return count
 
     def remove(self, resource: Resource) -> None:
         """Delete the resource; nothing happens when it is gone already."""

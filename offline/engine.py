@@ -241,6 +241,7 @@ def bring(settings: Settings, cloud: Cloud) -> None:
     zone = "aws:route53/zone:Zone"
     cloud.put(Resource(zone, settings.hosted_zone_id, GIVEN, "everywhere", {"name": settings.domain}))
     for location in (settings.regions.primary, settings.regions.standby):
+        cloud.put(Resource("aws:ec2/ami:Ami", location.image_id, GIVEN, location.name))
         cloud.put(
             Resource(
                 "aws:ec2/managedPrefixList:ManagedPrefixList",

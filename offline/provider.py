@@ -8,7 +8,6 @@ rule files (``offline.rules``) and, for values that the real provider computes, 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -21,7 +20,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from offline.cloud import Cloud, Proposal, Resource
+from offline.cloud import Cloud, Inputs, Proposal, Resource
 from offline.constraints import dependents, problems
 from offline.generators import GENERATORS, SECRET_OUTPUTS
 from offline.rules.model import TypeRules, package_rules
@@ -210,7 +209,7 @@ class OfflineProvider(ResourceProviderServicer):
             instance = self._note("Create", token, context)
             inputs = to_plain(request.properties)
             with self._changing:
-                cloud = self._drafted() if request.preview else self._undrafted()
+                cloud = self._drafted(request.urn) if request.preview else self._undrafted()
                 left = self._leftovers.get(request.urn)
                 proposal = _proposal(token, request.urn, instance, inputs, left)
                 self._refuse_problems(proposal, cloud)
@@ -245,7 +244,10 @@ class OfflineProvider(ResourceProviderServicer):
             instance = self._note("Update", token, context)
             inputs = to_plain(request.news)
             if request.preview:
-                return provider_pb2.UpdateResponse(properties=to_struct({**to_plain(request.olds), **inputs}))
+                counted = dict.fromkeys(self._counted(token, to_plain(request.old_inputs), inputs), UNKNOWN)
+                return provider_pb2.UpdateResponse(
+                    properties=to_struct({**to_plain(request.olds), **inputs, **counted})
+                )
             with self._changing:
                 proposal = _proposal(token, request.urn, instance, inputs, request.id)
                 cloud = self._undrafted()
@@ -292,9 +294,12 @@ class OfflineProvider(ResourceProviderServicer):
             inputs[rules.name.property] = old or f"{request.urn.rpartition('::')[2]}-{suffix}"
         return inputs
 
-    def _drafted(self) -> Cloud:
+    def _drafted(self, urn: str) -> Cloud:
+        """Return the draft, without what the resource replaces: its deletion is not announced in a preview."""
         if self._draft is None:
             self._draft = self._cloud.copied()
+        for replaced in list(self._draft.all(urn=urn)):
+            self._draft.remove(replaced)
         return self._draft
 
     def _undrafted(self) -> Cloud:
@@ -321,7 +326,10 @@ class OfflineProvider(ResourceProviderServicer):
             return Resource(
                 proposal.type, generated.id, proposal.urn, proposal.region, proposal.inputs, generated.outputs
             )
-        values, identity = _named_anew(proposal, rules, cloud)
+        values = _template_values(proposal, rules, cloud.count_making(proposal.type, proposal.urn))
+        identity = rules.id.format_map(values)
+        if cloud.find(proposal.type, value=identity, region=proposal.region) is not None:
+            raise Refused(f"{proposal.type}: {identity} exists already")
         values["id"] = identity
         outputs = {
             name: _filled(value, values) for name, value in rules.outputs.items() if name not in proposal.inputs
@@ -333,7 +341,14 @@ class OfflineProvider(ResourceProviderServicer):
     def _changed(self, proposal: Proposal, identity: str, instance: Instance) -> Resource:
         old = self._existing(proposal.type, identity, instance)
         outputs = {**old.outputs, **self._tags_all(proposal.type, proposal.inputs, instance)}
+        for name in self._counted(proposal.type, old.inputs, proposal.inputs):
+            outputs[name] += 1
         return Resource(old.type, old.id, old.urn, old.region, proposal.inputs, outputs)
+
+    def _counted(self, token: str, old: Inputs, new: Inputs) -> list[str]:
+        """Return the outputs that count up by this change."""
+        changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+        return [name for name, ignored in self._rules_of(token).counts.items() if changed - set(ignored)]
 
     def _tags_all(self, token: str, inputs: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
         if self._package != "aws" or "tags" not in input_types(token):
@@ -406,21 +421,6 @@ def _template_values(proposal: Proposal, rules: TypeRules, generation: int) -> _
         "address": f"198.18.{address}",
     }
     return _Values(proposal, rules, {**made_up, **proposal.inputs})
-
-
-def _named_anew(proposal: Proposal, rules: TypeRules, cloud: Cloud) -> tuple[_Values, str]:
-    """Return an id that is free, and what it was made from."""
-    taken: str | None = None
-    for generation in itertools.count():
-        values = _template_values(proposal, rules, generation)
-        identity = rules.id.format_map(values)
-        if cloud.find(proposal.type, value=identity, region=proposal.region) is None:
-            return values, identity
-        if identity == taken:
-            break
-        taken = identity
-    # Nothing in it is made up: the same properties make the same id, again and again.
-    raise Refused(f"{proposal.type}: {taken} exists already")
 
 
 def _filled(template: Any, values: Mapping[str, Any]) -> Any:

@@ -122,7 +122,7 @@ def _value_problems(annotation: Any, value: Any, path: str) -> Iterator[str]:
             return
         if all(not problem.startswith(f"{path}: ") for problem in problems):
             nested = problems
-    yield from nested or [f"{path}: must be {' or '.join(map(_called, variants))}, not {value!r}"]
+    yield from nested or [f"{path}: must be {' or '.join(map(_called, variants))}, not {_kind(value)}"]
 
 
 def _variants(annotation: Any) -> Iterator[Any]:
@@ -168,6 +168,12 @@ def _is_a(expected: type, value: object) -> bool:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return is_number and (expected is float or float(typing.cast(float, value)).is_integer())
     return isinstance(value, str)
+
+
+def _kind(value: object) -> str:
+    """Return what kind of value was given: never the value, which may be a secret."""
+    names = {"bool": "true or false", "dict": "a block", "list": "a list", "str": "text"}
+    return names.get(type(value).__name__, "a number")
 
 
 def _called(variant: Any) -> str:

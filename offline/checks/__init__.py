@@ -7,17 +7,29 @@ its file does for all. There is one file per subject; each ends with the list of
 
 from offline.checks import (
     addresses,
+    alarms,
+    archives,
+    backups,
     buckets,
+    database,
     endpoints,
+    file_systems,
     flow_logs,
     health_checks,
+    identities,
+    images,
+    kms,
     load_balancer,
     machines,
     network,
     policies,
     records,
     routes,
+    secrets,
     security_groups,
+    targets,
+    volumes,
+    workers,
 )
 from offline.checks.common import Check, is_given, is_missing, others, values_at
 
@@ -25,17 +37,29 @@ __all__ = ["CHECKS", "is_given", "is_missing", "others", "values_at"]
 
 _SUBJECTS = (
     addresses,
+    alarms,
+    archives,
+    backups,
     buckets,
+    database,
     endpoints,
+    file_systems,
     flow_logs,
     health_checks,
+    identities,
+    images,
+    kms,
     load_balancer,
     machines,
     network,
     policies,
     records,
     routes,
+    secrets,
     security_groups,
+    targets,
+    volumes,
+    workers,
 )
 
 CHECKS: dict[str, Check] = {check.__name__: check for subject in _SUBJECTS for check in subject.CHECKS}

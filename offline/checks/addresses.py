@@ -8,7 +8,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
 from offline.checks.common import Check, is_missing, known_text, others, parent, siblings, values_at
-from offline.checks.tokens import INSTANCE, LOAD_BALANCER, NAT_GATEWAY, NETWORK_INTERFACE, SUBNET, VPC, VPC_ENDPOINT
+from offline.checks.tokens import (
+    INSTANCE,
+    LOAD_BALANCER,
+    MOUNT_TARGET,
+    NAT_GATEWAY,
+    NETWORK_INTERFACE,
+    SUBNET,
+    VPC,
+    VPC_ENDPOINT,
+)
 from offline.cloud import Cloud, Inputs, Proposal
 
 LARGEST_PREFIX, SMALLEST_PREFIX = 16, 28
@@ -121,6 +130,7 @@ _ADDRESS_PATHS: dict[str, tuple[tuple[str, str], ...]] = {
     NAT_GATEWAY: (("subnetId", "privateIp"), ("subnetId", "secondaryPrivateIpAddresses[]")),
     LOAD_BALANCER: (("subnetMappings[].subnetId", "subnetMappings[].privateIpv4Address"),),
     VPC_ENDPOINT: (("subnetConfigurations[].subnetId", "subnetConfigurations[].ipv4"),),
+    MOUNT_TARGET: (("subnetId", "ipAddress"),),
 }
 """Where each type names fixed private addresses, and where the subnet of each stands."""
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from offline.checks.common import Check, known_text
-from offline.checks.policies import statements_of
+from offline.checks.policies import listed, statements_of
 from offline.checks.tokens import BUCKET, PUBLIC_ACCESS_BLOCK
 from offline.cloud import Cloud, Inputs, Proposal
-
-
-def _listed(value: object) -> Iterable[str]:
-    """Return the items of what a policy gives as a list, alone, or not at all."""
-    return cast("list[str]", value) if isinstance(value, list) else [] if value is None else [str(value)]
 
 
 def bucket_policy(proposal: Proposal, _: Cloud) -> Iterator[str]:
@@ -28,7 +23,7 @@ def bucket_policy(proposal: Proposal, _: Cloud) -> Iterator[str]:
     yield from problems
     arn = f"arn:aws:s3:::{bucket}"
     for index, statement in enumerate(statements if bucket is not None else ()):
-        for resource in _listed(statement.get("Resource")):
+        for resource in listed(statement.get("Resource")):
             if resource != arn and not resource.startswith(arn + "/"):
                 yield f"policy: statement {index} names {resource}, which is not in this bucket ({arn})"
 
@@ -49,7 +44,7 @@ def bucket_policy_public(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
     for index, statement in enumerate(statements):
         principal = statement.get("Principal")
         everyone = principal == "*" or (
-            isinstance(principal, Mapping) and "*" in _listed(cast("Inputs", principal).get("AWS"))
+            isinstance(principal, Mapping) and "*" in listed(cast("Inputs", principal).get("AWS"))
         )
         if everyone and statement.get("Effect") == "Allow" and not statement.get("Condition"):
             yield (

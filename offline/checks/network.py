@@ -12,6 +12,7 @@ from offline.checks.tokens import (
     INGRESS_RULE,
     INSTANCE,
     LOAD_BALANCER,
+    MOUNT_TARGET,
     NAT_GATEWAY,
     NETWORK_INTERFACE,
     ROUTE,
@@ -32,6 +33,7 @@ _VPC_PATHS: dict[str, tuple[str, ...]] = {
     LOAD_BALANCER: ("subnets[]", "subnetMappings[].subnetId", "securityGroups[]"),
     INGRESS_RULE: ("securityGroupId", "referencedSecurityGroupId"),
     EGRESS_RULE: ("securityGroupId", "referencedSecurityGroupId"),
+    MOUNT_TARGET: ("subnetId", "securityGroups[]"),
 }
 """The properties of each type whose values must all belong to one VPC."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from offline.checks.common import Check, siblings
@@ -18,6 +18,11 @@ ROLE_POLICY_CHARACTERS = 10_240
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
+
+
+def listed(value: object) -> Iterable[str]:
+    """Return the items of what a policy gives as a list, alone, or not at all."""
+    return cast("list[str]", value) if isinstance(value, list) else [] if value is None else [str(value)]
 
 
 def statements_of(path: str, document: object, *parts: str) -> tuple[list[Inputs], list[str]]:

@@ -74,6 +74,8 @@ class TypeRules(RuleModel):
     * ``outputs``: computed properties, templates like ``id``, or nested data with templates in its strings. A
       value that is a plain number, boolean or list is given as it is. Used when the input does not give it.
     * ``by_region``: outputs that are fixed per region (property -> region -> value).
+    * ``counts``: outputs that are numbers and go up by one with every change, but for a change of the listed inputs
+      alone (a launch template's latest version).
     * ``delete_before_replace``: its name is the program's own, so that old and new would collide.
     * ``values``: allowed values (a list) or range, by property path. ``exactly_one`` / ``at_most_one``:
       groups of properties of which that many must be given. ``needs``: property -> properties that must be
@@ -90,6 +92,7 @@ class TypeRules(RuleModel):
     references: dict[str, Reference] = {}
     outputs: dict[str, object] = {}
     by_region: dict[str, dict[str, str]] = {}
+    counts: dict[str, tuple[str, ...]] = {}
     values: dict[str, Range | tuple[str | int | bool, ...]] = {}
     exactly_one: tuple[tuple[str, ...], ...] = ()
     at_most_one: tuple[tuple[str, ...], ...] = ()

@@ -34,8 +34,8 @@ def east() -> pulumi.ResourceOptions:
     [
         (VPC, {"cidrBlok": "10.0.0.0/16"}, "cidrBlok: no such property; there are: "),
         (SUBNET, {"cidrBlock": "10.0.0.0/24"}, "vpcId: must be given"),
-        (VPC, {"cidrBlock": ["10.0.0.0/16"]}, "cidrBlock: must be text, not ['10.0.0.0/16']"),
-        (VPC, {"cidrBlock": "10.0.0.0/16", "tags": {"Name": 3}}, "tags.Name: must be text, not 3"),
+        (VPC, {"cidrBlock": ["10.0.0.0/16"]}, "cidrBlock: must be text, not a list"),
+        (VPC, {"cidrBlock": "10.0.0.0/16", "tags": {"Name": 3}}, "tags.Name: must be text, not a number"),
         (VPC, {"cidrBlock": "10.0.0.0/16", "region": "eu-west-1"}, "region: never set on a resource"),
         (SUBNET, {"cidrBlock": "10.0.0.0/24", "vpcId": "vpc-gone"}, "vpcId: vpc-gone does not exist in us-east-1"),
         ("aws:sqs/queue:Queue", {}, "aws:sqs/queue:Queue: the offline cloud does not know this type"),
@@ -112,6 +112,52 @@ def test_another_default_tag_shows_on_every_resource(tmp_path: Path) -> None:
     assert {r["urn"].rpartition("::")[2]: r.get("outputs", {}).get("tagsAll") for r in after.state_resources()}[
         "vpc"
     ] == {"Owner": "two"}
+
+
+def test_a_changed_launch_template_rolls_its_group(tmp_path: Path) -> None:
+    """A group that stays on the old version, because nothing counts its launch template's versions."""
+
+    def program(size: str) -> None:
+        options = east()
+        template = aws.ec2.LaunchTemplate("template", name="workers", instance_type=size, opts=options)
+        aws.autoscaling.Group(
+            "group",
+            name="workers",
+            min_size=0,
+            max_size=1,
+            availability_zones=["us-east-1a"],
+            launch_template=aws.autoscaling.GroupLaunchTemplateArgs(
+                id=template.id, version=template.latest_version.apply(str)
+            ),
+            opts=options,
+        )
+
+    succeeded(stack(tmp_path, lambda: program("m6in.2xlarge")).up())
+    after = stack(tmp_path, lambda: program("r6in.2xlarge"))
+    shown = {step.name: step.operation for step in succeeded(after.preview()).changed()}
+    assert shown == {"template": "update", "group": "update"}
+    succeeded(after.up())
+    outputs = {r["urn"].rpartition("::")[2]: r.get("outputs", {}) for r in after.state_resources()}
+    assert (outputs["template"]["latestVersion"], outputs["group"]["launchTemplate"]["version"]) == (2, "2")
+
+
+def test_what_replaces_gets_another_id(tmp_path: Path) -> None:
+    """A replacement that keeps its id, so that what refers to it shows no change; also when it is deleted first."""
+
+    def program(ports: str) -> None:
+        options = east()
+        group = aws.ec2.SecurityGroup("group", name="fixed", description=ports, opts=options)
+        aws.vpc.SecurityGroupIngressRule(
+            "rule", security_group_id=group.id, ip_protocol="-1", cidr_ipv4="10.0.0.0/8", opts=options
+        )
+
+    succeeded(stack(tmp_path, lambda: program("before")).up())
+    after = stack(tmp_path, lambda: program("after"))
+    assert "replace" in {step.operation for step in succeeded(after.preview()).changed() if step.name == "rule"}
+    before = {r["urn"]: r.get("id") for r in after.state_resources()}
+    succeeded(after.up())
+    changed = {r["urn"].rpartition("::")[2] for r in after.state_resources() if before[r["urn"]] != r.get("id")}
+    assert changed == {"group", "rule"}
 
 
 def test_secrets_are_real_and_encrypted_and_stay(tmp_path: Path) -> None:

@@ -6,14 +6,26 @@ one file per subject. All start from one small legal resource a type (``BASES``)
 """
 
 from tests.rule_cases import (
+    alarms,
+    archives,
+    backups,
+    database,
     dns,
     endpoints,
+    file_systems,
     generated,
+    identities,
+    images,
+    kms,
     load_balancer,
     machines,
     network,
     policies,
+    secrets,
     security_groups,
+    targets,
+    volumes,
+    workers,
 )
 from tests.rule_cases.bases import BASES, inputs
 from tests.rule_cases.common import Case, many_rules, record
@@ -40,7 +52,28 @@ __all__ = [
     "without",
 ]
 
-_SUBJECTS = (generated, network, endpoints, security_groups, machines, load_balancer, dns, policies)
+_SUBJECTS = (
+    generated,
+    network,
+    endpoints,
+    security_groups,
+    machines,
+    load_balancer,
+    dns,
+    policies,
+    kms,
+    secrets,
+    identities,
+    images,
+    archives,
+    backups,
+    alarms,
+    database,
+    file_systems,
+    targets,
+    volumes,
+    workers,
+)
 
 CASES: list[Case] = [case for subject in _SUBJECTS for case in subject.cases()]
 """Every rule of the AWS rule files, with what it accepts and what it refuses."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from offline.checks import tokens
 from offline.cloud import Inputs
+from tests.rule_cases import stores, workloads
 from tests.rule_cases.world import (
     ACCOUNT,
     BALANCER_ARN,
@@ -100,6 +101,8 @@ BASES: dict[str, Inputs] = {
     tokens.LOG_GROUP: {"name": "/platform/nodes"},
     ROLE: {"name": "node", "assumeRolePolicy": TRUST},
     tokens.ROLE_POLICY: {"role": "other", "name": "logs", "policy": WRITE_LOGS},
+    **stores.BASES,
+    **workloads.BASES,
 }
 
 

@@ -15,8 +15,7 @@ from tests.rule_cases.world import WORLD, existing
 class Case:
     """``good`` is accepted, ``bad`` is refused by ``rule`` of the type, in a cloud that holds ``existing``.
 
-    ``rule`` is what ``constraints_of`` yields. With an ``id`` the inputs are those of an update of that resource,
-    which is not among ``existing``.
+    ``rule`` is what ``constraints_of`` yields. With an ``id`` the inputs are those of an update of that resource.
     """
 
     name: str

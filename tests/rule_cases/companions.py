@@ -7,6 +7,7 @@ from typing import Any
 
 from offline.checks import tokens
 from offline.cloud import Inputs
+from tests.rule_cases import stores, workloads
 from tests.rule_cases.world import BALANCER_NAME, FLOW_LOG, REGION, TARGET_GROUP
 
 INTERFACE_ENDPOINT: Inputs = {
@@ -94,6 +95,8 @@ COMPANIONS: dict[tuple[str, str], Inputs] = {
             "referencedSecurityGroupId": {"cidrIpv4": None},
         }.items()
     },
+    **stores.COMPANIONS,
+    **workloads.COMPANIONS,
 }
 """What else must change for a property to be legal at all, by type and path."""
 
@@ -146,5 +149,7 @@ SAMPLES: dict[str, Any] = {
     "vpcs": [{"vpcId": "vpc-1"}],
     "vpcSecurityGroupIds": ["sg-1"],
     "weightedRoutingPolicies": [{"weight": 1}],
+    **stores.SAMPLES,
+    **workloads.SAMPLES,
 }
 """Values of properties that are not references, where "one" and 1 would not do."""

@@ -66,7 +66,9 @@ def _name_cases(kind: str, rules: TypeRules) -> Iterator[Case]:
     def called(length: int) -> dict[str, Any]:
         # Changed in the middle: beginnings and endings have rules of their own, as have the labels of a domain.
         filling = "a." * length if "." in good[name] else "a" * length
-        return inputs(kind, {name: f"{good[name][0]}{filling[len(filling) - length + 2 :]}{good[name][-1]}"})
+        start = good[name][: good[name].find("/") + 1] or good[name][0]
+        middle = filling[len(filling) - length + len(start) + 1 :]
+        return inputs(kind, {name: f"{start}{middle}{good[name][-1]}"[:length]})
 
     longest = good if settings else called(rules.name.maximum)
     yield Case("too long", kind, "name.length", longest, called(rules.name.maximum + 1), WORLD)
@@ -80,7 +82,7 @@ def _name_cases(kind: str, rules: TypeRules) -> Iterator[Case]:
     if rules.name.unique != "no":
         taken = existing(kind, "taken", **good)
         other = copy.deepcopy(good) | {name: good[name] + "2"}
-        world = [*WORLD, existing(tokens.BUCKET, other[name], bucket=other[name])] if settings else WORLD
+        world = [*WORLD, existing(tokens.BUCKET, other[name], objectLockEnabled=True)] if settings else WORLD
         if kind == BUCKET_POLICY:
             other["policy"] = other["policy"].replace(good[name], other[name])
         yield Case("taken", kind, "name.unique", other, good, [*world, taken])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from offline.checks import tokens
@@ -27,6 +28,11 @@ def existing(kind: str, identity: str, **attributes: Any) -> Resource:
     return Resource(kind, identity, f"urn:pulumi:cases::cases::{kind}::{identity}", REGION, attributes)
 
 
+def elsewhere(kind: str, identity: str, **attributes: Any) -> Resource:
+    """Return something that exists in another region than that of the cases."""
+    return replace(existing(kind, identity, **attributes), region="us-west-2")
+
+
 def policy(principal: object = None, action: object = "s3:GetObject", resource: object = None, **more: object) -> str:
     """Return a policy document of one statement, without the parts that are None."""
     parts = {"Principal": principal, "Action": action, "Resource": resource, **more}
@@ -35,10 +41,20 @@ def policy(principal: object = None, action: object = "s3:GetObject", resource: 
 
 
 TRUST = policy({"Service": "ec2.amazonaws.com"}, "sts:AssumeRole")
+TRUST_OF_SERVICES = policy({"Service": ["s3.amazonaws.com", "backup.amazonaws.com"]}, "sts:AssumeRole")
 WRITE_LOGS = policy(None, "logs:PutLogEvents", "*")
 BALANCER_ARN = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/net/other/0123456789abcdef"
 BALANCER_NAME = f"other-0123456789abcdef.elb.{REGION}.amazonaws.com"
 TARGETS_ARN = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/other/0123456789abcdef"
+SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:other-012345"
+DESTINATION_ARN = "arn:aws:s3:::far-locked-bucket"
+VAULT_ARN = f"arn:aws:backup:us-west-2:{ACCOUNT}:backup-vault:far"
+TRUST_OF_SERVICES_ARN = f"arn:aws:iam::{ACCOUNT}:role/services"
+DATABASE_ARN = f"arn:aws:rds:{REGION}:{ACCOUNT}:db:source"
+FAR_DATABASE_ARN = f"arn:aws:rds:us-west-2:{ACCOUNT}:db:far"
+KEY_ARN = "arn:aws:kms:us-east-1::key/1"
+FAR_KEY_ARN = "arn:aws:kms:us-west-2::key/far"
+TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:other"
 LOG_GROUP_ARN = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/other"
 
 WORLD = [
@@ -70,12 +86,47 @@ WORLD = [
     existing("aws:acm/certificate:Certificate", "certificate-1", arn="arn:aws:acm:us-east-1::certificate/1"),
     existing("aws:kms/key:Key", "key-1", arn="arn:aws:kms:us-east-1::key/1"),
     existing("aws:cloudwatch/metricAlarm:MetricAlarm", "alarm-1", name="alarm-1"),
+    elsewhere("aws:kms/key:Key", "key-far", arn="arn:aws:kms:us-west-2::key/far", multiRegion=True),
+    existing("aws:secretsmanager/secret:Secret", SECRET_ARN, name="other"),
+    existing("aws:ecr/repository:Repository", "other", name="other"),
+    existing(tokens.VAULT, "other", name="other", arn=f"arn:aws:backup:{REGION}:{ACCOUNT}:backup-vault:other"),
+    elsewhere(tokens.VAULT, "far", name="far", arn=VAULT_ARN),
+    existing(tokens.BACKUP_PLAN, "plan-1", name="other", rules=[]),
+    existing(tokens.BUCKET, "locked-bucket", arn="arn:aws:s3:::locked-bucket", objectLockEnabled=True),
+    elsewhere(tokens.BUCKET, "far-locked-bucket", arn=DESTINATION_ARN, objectLockEnabled=True),
+    existing(tokens.DATABASE_SUBNETS, "data", name="data", subnetIds=["subnet-a", "subnet-b"]),
+    existing(tokens.DATABASE_PARAMETERS, "other", name="other", family="postgres15"),
+    existing(
+        tokens.DATABASE,
+        "db-1",
+        identifier="source",
+        arn=DATABASE_ARN,
+        backupRetentionPeriod=14,
+        dbSubnetGroupName="data",
+        storageEncrypted=True,
+        kmsKeyId=KEY_ARN,
+    ),
+    elsewhere(
+        tokens.DATABASE,
+        "db-far",
+        identifier="far",
+        arn=FAR_DATABASE_ARN,
+        backupRetentionPeriod=14,
+        storageEncrypted=True,
+        kmsKeyId=FAR_KEY_ARN,
+    ),
+    existing(tokens.FILE_SYSTEM, "fs-1", encrypted=True),
+    elsewhere(tokens.FILE_SYSTEM, "fs-far", encrypted=True, protection={"replicationOverwrite": "DISABLED"}),
+    existing(tokens.AUTOSCALING_GROUP, "workers", name="workers"),
+    existing(tokens.VOLUME, "vol-1", availabilityZone="us-east-1a"),
+    existing(tokens.TOPIC, TOPIC_ARN, name="other", arn=TOPIC_ARN),
     existing(tokens.HEALTH_CHECK, "check-1", type="HTTPS", fqdn="a.example.com"),
     existing(tokens.HEALTH_CHECK, "check-calculated", type="CALCULATED", childHealthchecks=["check-1"]),
     existing(tokens.ZONE, "Z1", name="example.com"),
     existing(tokens.BUCKET, "other-bucket", bucket="other-bucket", arn="arn:aws:s3:::other-bucket"),
     existing(tokens.LOG_GROUP, "/other", name="/other", arn=LOG_GROUP_ARN),
     existing(ROLE, "other", name="other", arn=f"arn:aws:iam::{ACCOUNT}:role/other"),
+    existing(ROLE, "services", name="services", arn=TRUST_OF_SERVICES_ARN, assumeRolePolicy=TRUST_OF_SERVICES),
     existing(
         "aws:iam/instanceProfile:InstanceProfile", "other", name="other", arn="arn:aws:iam:::instance-profile/1"
     ),
