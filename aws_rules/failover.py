@@ -102,16 +102,6 @@ def switch_over(
     )
 
 
-def worst_case_switch_over_seconds(
-    interval_seconds: int,
-    failure_threshold: int,
-    time_to_live_seconds: int = ALIAS_TIME_TO_LIVE_SECONDS,
-    propagation_seconds: int = ASSUMED_PROPAGATION_SECONDS,
-) -> int:
-    """Return interval x threshold + TTL + propagation: the total of `switch_over`, which has the source."""
-    return switch_over(interval_seconds, failure_threshold, time_to_live_seconds, propagation_seconds).total
-
-
 def _healthy(record: FailoverRecord, health: Callable[[str], bool]) -> bool:
     check_passes = record.health_check_id is None or health(record.health_check_id)
     return check_passes and (not record.evaluate_target_health or record.target_healthy is True)

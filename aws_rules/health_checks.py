@@ -11,6 +11,9 @@ from typing import Final
 # The Developer Guide says 255. The API page allows 256: the smaller one is safe under both.
 MAXIMUM_CHILDREN: Final = 255
 
+# The Developer Guide: 4 s to connect, 2 s to answer.
+SILENT_REQUEST_SECONDS: Final = 6
+
 # The Developer Guide: with 18 % of the checkers or fewer an endpoint is unhealthy. AWS may change the value.
 UNHEALTHY_CHECKERS_PERCENT: Final = 18
 
@@ -100,14 +103,13 @@ def is_healthy(check_id: str, checks: Mapping[str, HealthCheck], endpoint_status
 
 
 def detection_seconds(interval_seconds: int, failure_threshold: int) -> int:
-    """Return interval x threshold, in seconds. Raises ValueError if the API page does not allow a value.
+    """Return the longest time until a check has failed, in seconds: threshold x (interval + a silent request).
 
-    The interval runs from a response to the next request (the API page, RequestInterval), so the requests'
-    own time is not in it: an endpoint that is silent adds up to 6 s for each (the Developer Guide: 4 s to
-    connect, 2 s to answer).
+    The interval runs from a response to the next request (the API page, RequestInterval), so the requests' own
+    time comes on top. Raises ValueError if the API page does not allow a value.
     """
     _validate(interval_seconds, failure_threshold)
-    return interval_seconds * failure_threshold
+    return failure_threshold * (interval_seconds + SILENT_REQUEST_SECONDS)
 
 
 def _find(check_id: str, checks: Mapping[str, HealthCheck]) -> HealthCheck:

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from configs.settings.model import Settings
 from configs.settings.parse import schema
+from configs.settings.problem import SettingsError
 from offline.engine import OfflineError, OfflineStack
 from offline.stack_files import ROOT, STACKS, disagreements, stack_settings
 from offline.summary import as_data, overview
@@ -86,11 +88,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _run(operation: Operation, stack: StackName | None, as_json: bool) -> None:
-    if stack is not None:
-        reports = [_one(operation, stack, quiet=as_json)]
-    else:
-        _refuse_disagreement()
-        reports = _both(operation)
+    _refuse_wrong_settings(stack)
+    reports = [_one(operation, stack, quiet=as_json)] if stack else _both(operation)
     if as_json:
         typer.echo(json.dumps(reports[0] if stack else reports, default=str))
     elif all(report["ok"] for report in reports):
@@ -102,11 +101,23 @@ def _run(operation: Operation, stack: StackName | None, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _refuse_disagreement() -> None:
-    settings = {name: stack_settings(ROOT, name) for name in STACKS}
-    found = disagreements(settings)
-    if found:
-        raise OfflineError("\n".join(found))
+def _refuse_wrong_settings(stack: StackName | None) -> None:
+    """Refuse what is wrong in the stack files, all of it at once: in those that are asked for, and between them.
+
+    One stack alone is compared with the other as far as that is right by itself.
+    """
+    settings: dict[str, Settings] = {}
+    wrong: list[str] = []
+    for name in STACKS:
+        try:
+            settings[name] = stack_settings(ROOT, name)
+        except (FileNotFoundError, SettingsError) as error:
+            if stack in (None, name):
+                wrong.append(str(error))
+    if len(settings) == len(STACKS):
+        wrong += disagreements(settings)
+    if wrong:
+        raise OfflineError("\n".join(wrong))
 
 
 def _one(operation: Operation, stack: StackName, quiet: bool) -> dict[str, Any]:

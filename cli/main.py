@@ -28,7 +28,7 @@ def main() -> None:
     """Run the command line. What a user can mend is one message and exit code 1, never a traceback."""
     try:
         app()
-    except (FileNotFoundError, OfflineError, SettingsError, SetupError) as error:
+    except (OSError, OfflineError, SettingsError, SetupError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
     except KeyboardInterrupt:

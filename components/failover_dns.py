@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import pulumi
 import pulumi_aws as aws
 
+from aws_rules.failover import FailoverRole
 from components.load_balancer_pair import LoadBalancerEndpoint
 from configs.settings.model import FailoverMode, FailoverSettings
 from configs.tables.flows import HEALTH, HTTPS
-from configs.tables.names import HEALTH_PATH, SWITCH_BUCKET, SWITCH_KEY, Names, PublicNames, Service
-
-
-class FailoverRole(StrEnum):
-    """Which of the two answers of the failover name a region is."""
-
-    PRIMARY = "PRIMARY"
-    SECONDARY = "SECONDARY"
+from configs.tables.names import (
+    HEALTH_PATH,
+    SWITCH_BUCKET,
+    SWITCH_FAILURE_THRESHOLD,
+    SWITCH_KEY,
+    Names,
+    PublicNames,
+    Service,
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class FailoverDns(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         balancer = args.load_balancer
-        for record in args.public_names.all_regional(args.region):
+        regional = [
             self._alias(record, balancer.dns_name, balancer.zone_id)
+            for record in args.public_names.all_regional(args.region)
+        ]
         origin = aws.route53.Record(
             f"{name}-{args.public_names.origin}-{args.role.lower()}",
             zone_id=args.hosted_zone_id,
@@ -61,7 +64,7 @@ class FailoverDns(pulumi.ComponentResource):
             type="A",
             set_identifier=args.role.lower(),
             failover_routing_policies=[aws.route53.RecordFailoverRoutingPolicyArgs(type=args.role)],
-            health_check_id=self._region_check().id if args.role is FailoverRole.PRIMARY else None,
+            health_check_id=self._region_check(regional).id if args.role is FailoverRole.PRIMARY else None,
             aliases=[
                 aws.route53.RecordAliasArgs(
                     name=balancer.dns_name, zone_id=balancer.zone_id, evaluate_target_health=False
@@ -74,8 +77,8 @@ class FailoverDns(pulumi.ComponentResource):
                 self._alias(args.public_names.service(service), origin.name, args.hosted_zone_id)
         self.register_outputs({"origin": args.public_names.origin})
 
-    def _alias(self, record: str, target: pulumi.Input[str], zone_id: pulumi.Input[str]) -> None:
-        aws.route53.Record(
+    def _alias(self, record: str, target: pulumi.Input[str], zone_id: pulumi.Input[str]) -> aws.route53.Record:
+        return aws.route53.Record(
             f"{self._name}-{record}",
             zone_id=self._args.hosted_zone_id,
             name=record,
@@ -84,7 +87,7 @@ class FailoverDns(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _region_check(self) -> aws.route53.HealthCheck:
+    def _region_check(self, names: list[aws.route53.Record]) -> aws.route53.HealthCheck:
         """Return the check that decides: two of two, the region is up *and* the switch is not written."""
         endpoint = aws.route53.HealthCheck(
             f"{self._name}-endpoint",
@@ -96,7 +99,8 @@ class FailoverDns(pulumi.ComponentResource):
             request_interval=self._args.settings.check_interval_seconds,
             failure_threshold=self._args.settings.failure_threshold,
             tags={"Name": f"{self._name}-endpoint"},
-            opts=self._child,
+            # A name that is asked for before it exists is remembered as missing, by every checker's resolver.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=names),
         )
         switch = aws.route53.HealthCheck(
             f"{self._name}-switch",
@@ -108,8 +112,7 @@ class FailoverDns(pulumi.ComponentResource):
             # The object's absence is what is healthy.
             invert_healthcheck=True,
             request_interval=self._args.settings.check_interval_seconds,
-            # The object is there or it is not: one look decides, and one look is what a new check waits for.
-            failure_threshold=1,
+            failure_threshold=SWITCH_FAILURE_THRESHOLD,
             tags={"Name": f"{self._name}-switch"},
             opts=self._child,
         )

@@ -166,7 +166,7 @@ class Network(pulumi.ComponentResource):
         role = aws.iam.Role(
             label,
             name=self._args.names.account_wide("flow-logs"),
-            assume_role_policy=_trust("vpc-flow-logs.amazonaws.com"),
+            assume_role_policy=_trust("vpc-flow-logs.amazonaws.com", self._args.names.account),
             tags={"Name": label},
             opts=self._child,
         )
@@ -189,21 +189,23 @@ class Network(pulumi.ComponentResource):
         )
 
 
-def _trust(service: str) -> str:
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
-        }
-    )
+def _trust(service: str, account: str) -> str:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+        # Only for this account's flow logs: the service acts for every customer.
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _write_logs(group_arn: str) -> str:
-    # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, narrowed to the one group.
-    actions = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Action": actions, "Resource": [group_arn, f"{group_arn}:*"]}],
-        }
-    )
+    # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, without the right to make groups:
+    # this one exists. Looking which groups there are cannot be narrowed to one.
+    write = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    statements = [
+        {"Effect": "Allow", "Action": write, "Resource": [group_arn, f"{group_arn}:*"]},
+        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

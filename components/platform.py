@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pulumi
 
+from aws_rules.failover import FailoverRole
 from components.endpoints import Endpoints, EndpointsArgs
-from components.failover_dns import FailoverDns, FailoverDnsArgs, FailoverRole
+from components.failover_dns import FailoverDns, FailoverDnsArgs
 from components.failover_switch import FailoverSwitch, FailoverSwitchArgs
 from components.load_balancer_pair import LoadBalancerPair, LoadBalancerPairArgs
 from components.network import Network, NetworkArgs

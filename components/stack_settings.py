@@ -18,7 +18,13 @@ def stack_settings() -> Settings:
     """
     config = pulumi.Config(PROJECT)
     given = {name for name in SECRETS if config.get_secret(name) is not None}
+    key = BLOCK.partition(":")[2]
     try:
-        return parse_settings(config.get_object(BLOCK.partition(":")[2]), given, f"Pulumi.{pulumi.get_stack()}.yaml")
+        block = config.get_object(key)
+    except pulumi.ConfigTypeError:
+        # A plain text in place of the block: shown as what was given.
+        block = config.get(key)
+    try:
+        return parse_settings(block, given, f"Pulumi.{pulumi.get_stack()}.yaml")
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from error

@@ -280,12 +280,19 @@ def offline_environment(
     before = dict(os.environ)
     with ExitStack() as held:
         ports = [f"{package}:{held.enter_context(_served(provider))}" for package, provider in providers.items()]
+        # An engineer's own account, profile or proxy has no part in this.
+        for name in [name for name in before if name.startswith("AWS_")]:
+            del os.environ[name]
         os.environ.update(
             {
                 "AWS_ACCESS_KEY_ID": "offline",
+                "AWS_CONFIG_FILE": os.devnull,
                 "AWS_EC2_METADATA_DISABLED": "true",
                 "AWS_ENDPOINT_URL": held.enter_context(aws_endpoint(cloud)),
                 "AWS_SECRET_ACCESS_KEY": "offline",
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "NO_PROXY": "127.0.0.1",
+                "no_proxy": "127.0.0.1",
                 "PATH": f"{find('pulumi').parent}{os.pathsep}{before.get('PATH', '')}",
                 "PULUMI_BACKEND_URL": state.as_uri(),
                 "PULUMI_CONFIG_PASSPHRASE": OFFLINE_PASSPHRASE,

@@ -334,7 +334,12 @@ class OfflineProvider(ResourceProviderServicer):
         outputs = {
             name: _filled(value, values) for name, value in rules.outputs.items() if name not in proposal.inputs
         }
-        outputs |= {name: values_by_region[proposal.region] for name, values_by_region in rules.by_region.items()}
+        for name, by_region in rules.by_region.items():
+            if proposal.region not in by_region:
+                raise Refused(
+                    f"{proposal.type}: offline/rules has no {name} of {proposal.region}: add it, with its source"
+                )
+            outputs[name] = by_region[proposal.region]
         outputs |= self._tags_all(proposal.type, proposal.inputs, instance)
         return Resource(proposal.type, identity, proposal.urn, proposal.region, proposal.inputs, outputs)
 

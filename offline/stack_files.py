@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import yaml
 
-from configs.settings.model import Settings
+from configs.settings.model import Settings, StackRole
 from configs.settings.parse import SECRETS, parse_settings
-from configs.settings.problem import BLOCK
+from configs.settings.problem import BLOCK, Problem, SettingsError
 from configs.tables.names import PROJECT
 
 ROOT = Path(__file__).parent.parent
@@ -25,21 +25,48 @@ def stack_config(project: Path, stack: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        SettingsError: it is not what Pulumi expects of one.
     """
     path = project / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such stack file")
-    return cast(dict[str, Any], yaml.safe_load(path.read_text()) or {}).get("config", {})
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _malformed(path.name, "", " ".join(str(error).split()), "YAML") from error
+    if not isinstance(content, dict | None):
+        raise _malformed(path.name, "", content, "a block with the key config")
+    config = cast(dict[str, Any], content or {}).get("config")
+    if not isinstance(config, dict | None):
+        raise _malformed(path.name, "config", config, f"a block with the key {BLOCK}")
+    return cast(dict[str, Any], config or {})
+
+
+def _malformed(stack_file: str, where: str, given: object, allowed: str) -> SettingsError:
+    return SettingsError(stack_file, [Problem((), given, allowed, root=where or stack_file)])
 
 
 def stack_settings(project: Path, stack: str) -> Settings:
-    """Return the settings of a stack file; secrets are taken to be there, as they are offline.
+    """Return the settings of a stack file; secrets that are missing are taken to be there, as they are offline.
 
     Raises:
         SettingsError: with every problem in the file.
         FileNotFoundError: there is no such file.
     """
-    return parse_settings(stack_config(project, stack).get(BLOCK), SECRETS, f"Pulumi.{stack}.yaml")
+    config = stack_config(project, stack)
+    stack_file = f"Pulumi.{stack}.yaml"
+    in_the_clear = [
+        Problem((), "a value in the clear", f"a secret: pulumi config set --secret {name} --stack {stack}", root=key)
+        for name in SECRETS
+        if (key := f"{PROJECT}:{name}") in config and not _is_secure(config[key])
+    ]
+    try:
+        settings = parse_settings(config.get(BLOCK), SECRETS, stack_file)
+    except SettingsError as error:
+        raise SettingsError(stack_file, [*error.problems, *in_the_clear]) from error
+    if in_the_clear:
+        raise SettingsError(stack_file, in_the_clear)
+    return settings
 
 
 def disagreements(settings: Mapping[str, Settings]) -> list[str]:
@@ -49,7 +76,13 @@ def disagreements(settings: Mapping[str, Settings]) -> list[str]:
     """
     shared = ("account_id", "name", "domain", "hosted_zone_id", "regions", "failover", "certificates", "edge")
     first, *others = settings
-    return [
+    primaries = [f"Pulumi.{stack}.yaml" for stack, its in settings.items() if its.role is StackRole.PRIMARY]
+    found = (
+        []
+        if len(primaries) == 1
+        else [f"role must be primary in exactly one of the stack files, not in {' and '.join(primaries) or 'none'}"]
+    )
+    return found + [
         f"Pulumi.{first}.yaml and Pulumi.{other}.yaml differ in {Settings.model_fields[name].alias}:"
         " both stacks must say the same, one cannot read the other"
         for other in others
@@ -80,4 +113,8 @@ def lacks_secrets(stack: str, folder: Path) -> bool:
 
 
 def _is_secure(value: object) -> bool:
-    return isinstance(value, dict) and "secure" in value
+    """Say whether a value is, or holds anywhere, what Pulumi encrypted with somebody's key."""
+    if isinstance(value, dict):
+        block = cast(dict[str, object], value)
+        return "secure" in block or any(_is_secure(item) for item in block.values())
+    return isinstance(value, list) and any(_is_secure(item) for item in cast(list[object], value))

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from aws_rules.failover import switch_over
-from configs.settings.model import Settings
-from configs.tables.names import PublicNames
+from configs.settings.model import FailoverMode, Settings
+from configs.tables.names import SWITCH_FAILURE_THRESHOLD, PublicNames
 from offline.result import Result, Step
 
 STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
@@ -24,8 +24,13 @@ REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
 
 
 def switch_over_seconds(settings: Settings) -> int:
-    """Return the worst-case seconds until clients reach the other region after the primary went down."""
-    return switch_over(settings.failover.check_interval_seconds, settings.failover.failure_threshold).total
+    """Return the worst-case seconds until clients reach the other region.
+
+    They count from the loss of the primary; with an operator who decides, from the moment the switch is written.
+    """
+    failover = settings.failover
+    threshold = SWITCH_FAILURE_THRESHOLD if failover.mode is FailoverMode.OPERATOR else failover.failure_threshold
+    return switch_over(failover.check_interval_seconds, threshold).total
 
 
 def as_data(result: Result, settings: Settings) -> dict[str, Any]:
@@ -57,6 +62,7 @@ def as_data(result: Result, settings: Settings) -> dict[str, Any]:
         ],
         "publicNames": list(names.all_public()),
         "regionalNames": list(names.all_regional(settings.location.name)),
+        "failoverMode": settings.failover.mode.value,
         "worstCaseFailoverSeconds": switch_over_seconds(settings),
         "adopted": result.adopted,
         "orphans": result.orphans,
@@ -108,7 +114,7 @@ def _headline(report: Mapping[str, Any]) -> Text:
     shown = [(name, number) for name, number in report["changes"].items() if name not in REPLACEMENTS[1:]]
     line.append(", ".join(f"{number} {name}" for name, number in shown) or "nothing to do")
     if report["protected"]:
-        line.append(f"\n  protected: {', '.join(report['protected'])}")
+        line.append("\n  protected:" + "".join(f"\n    {name}" for name in report["protected"]))
     if report["adopted"]:
         line.append(f"\n  an interrupted run had made {len(report['adopted'])} resources unnoted; adopted")
     if report["orphans"]:
@@ -128,20 +134,22 @@ def _changes(report: Mapping[str, Any]) -> list[RenderableType]:
         return []
     table = Table(show_edge=False)
     for heading in ("", "resource", "type", "what changes"):
-        table.add_column(heading)
+        # A name that is cut names nothing: it goes on in the next line.
+        table.add_column(heading, overflow="fold", no_wrap=not heading)
     for step in sorted(steps, key=lambda step: order[step["operation"]]):
         changes = ", ".join(
             path + (" (replaces)" if kind.endswith("-replace") else "") for path, kind in step["changes"].items()
         )
-        name, kind = step["urn"].rpartition("::")[2], step["type"]
+        name, kind = step["urn"].rpartition("::")[2], step["type"].rpartition(":")[2]
         table.add_row(step["operation"], name, kind, escape(changes), style=STYLES[step["operation"]])
     return [table]
 
 
 def _names(report: Mapping[str, Any]) -> Text:
+    since = "the switch is written" if report["failoverMode"] == FailoverMode.OPERATOR else "the primary is lost"
     return Text.assemble(
         ("\nnames that follow the failover: ", "bold"),
         ", ".join(report["publicNames"]),
         ("\nworst case until clients reach the other region: ", "bold"),
-        f"{report['worstCaseFailoverSeconds']} s (computed from the settings; never measured on AWS)",
+        f"{report['worstCaseFailoverSeconds']} s after {since} (computed from the settings, never measured on AWS)",
     )

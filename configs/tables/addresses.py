@@ -11,9 +11,8 @@ ZONES = 3
 """Zones a region is spread over: the fewest in which a quorum of three survives the loss of one."""
 
 LARGEST_PREFIX, SMALLEST_PREFIX = 16, 20
-"""A VPC is /16 at most (AWS's limit); below /20 a public subnet would hold fewer than the 8 free addresses that
-a network load balancer wants beside what AWS reserves
-(https://docs.aws.amazon.com/elasticloadbalancing/latest/network/availability-zones.html)."""
+"""A VPC is /16 at most (AWS's limit). /20 leaves a zone 1,019 addresses for machines, ten times the workers that may
+be set, and 59 for each of the other tiers: a subnet cannot grow later."""
 
 
 class Tier(StrEnum):

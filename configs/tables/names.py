@@ -93,5 +93,8 @@ SWITCH_BUCKET = "failover-switch"
 SWITCH_KEY = "region-failed-over"
 """Key of the failover switch: while this object exists, traffic goes to the standby region."""
 
+SWITCH_FAILURE_THRESHOLD = 1
+"""The switch's object is there or it is not: one look decides, and one look is what a new check waits for."""
+
 HEALTH_PATH = "/healthz"
 """What health checks ask a load balancer for."""

@@ -8,16 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from configs.tables.flows import RULES_PER_GROUP
 from offline.checks.addresses import FAMILIES, family_problems
 from offline.checks.common import Check, is_given, is_unknown, known_text, parent, siblings, values_at
 from offline.checks.tokens import DEFAULT_SECURITY_GROUP, EGRESS_RULE, INGRESS_RULE, PREFIX_LIST, SECURITY_GROUP
 from offline.cloud import Cloud, Inputs, Proposal
-
-RULES_PER_GROUP = 60
-"""The quota of rules of one group and direction, for IPv4 and for IPv6 each.
-
-https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-"""
 
 _DIRECTIONS = {INGRESS_RULE: "ingress", EGRESS_RULE: "egress"}
 _DESCRIPTION = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")

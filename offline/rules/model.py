@@ -2,7 +2,7 @@
 
 A rule file says what the vendor's SDK does not tell: which changed property replaces a resource, which names
 are legal and unique, what refers to what, and which outputs appear once the resource exists. Types, missing
-and unknown properties are not in here: they are read from the SDK itself (``offline.types``).
+and unknown properties are not in here: they are read from the SDK itself (``offline.sdk_types``).
 """
 
 from __future__ import annotations

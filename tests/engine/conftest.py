@@ -50,4 +50,4 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 @pytest.fixture
 def home(deployed: tuple[Path, dict[str, Result]], tmp_path: Path) -> Path:
     """A copy of the deployed folder, to change."""
-    return shutil.copytree(deployed[0], tmp_path / "home")
+    return shutil.copytree(deployed[0], tmp_path / "a home with spaces")

@@ -81,3 +81,13 @@ def test_wrong_settings_are_shown_without_a_traceback(run: Run) -> None:
     assert "3 or 5" in shown
     assert "Traceback" not in shown
     assert "aws:ec2" not in shown
+
+
+def test_a_text_in_place_of_the_settings_is_shown_as_such(run: Run) -> None:
+    """`pulumi config set mlops-ha:platform ...` without --path, which makes the block a plain text."""
+    run("pulumi stack init prod")
+    run("pulumi config set mlops-ha:platform hello --stack prod")
+    shown = run("pulumi preview --stack prod", expected=1)
+    assert 'given:   "hello"' in shown
+    assert "a block of settings" in shown
+    assert "Traceback" not in shown

@@ -165,6 +165,12 @@ def test_deciding_check_waits_for_those_it_counts(mode: str) -> None:
     assert not any(one.hooks for one in dns(SECONDARY).resources)
 
 
+def test_endpoint_is_asked_for_only_once_its_name_exists() -> None:
+    """A name asked for too early is remembered as missing, and the region counts as lost: also when it changes."""
+    endpoint = dns(PRIMARY).of("HealthCheck")["dns-endpoint"]
+    assert f"Record dns-{endpoint.inputs['fqdn']}" in endpoint.depends_on
+
+
 @pytest.mark.parametrize("role", FailoverRole)
 def test_everything_is_the_components_in_its_parents_region(role: FailoverRole) -> None:
     """Guards against a standby that needs a provider of the region that is lost."""

@@ -158,6 +158,7 @@ def test_every_resource_is_exactly_the_plan() -> None:
                         "Effect": "Allow",
                         "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
                         "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
                     }
                 ],
             },
@@ -173,7 +174,8 @@ def test_every_resource_is_exactly_the_plan() -> None:
                             "Effect": "Allow",
                             "Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                             "Resource": ["LogGroup net-flow-logs arn", "LogGroup net-flow-logs arn:*"],
-                        }
+                        },
+                        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
                     ],
                 },
             }
