@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ class Checkout:
         for name in ("go.mod", "go.sum"):
             shutil.copy(ROOT / "toolchain" / "pulumi" / name, folder / "toolchain" / "pulumi" / name)
 
-    def run(self, *arguments: str, expected: int = 0, **variables: str) -> tuple[str, str]:
+    def run(self, *arguments: str, expected: int = 0, variables: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Run the command line with more variables in its environment; return what it printed on both channels."""
         done = subprocess.run(
             [sys.executable, "-m", "cli", *arguments],
             cwd=self.folder,
-            env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **variables},
+            env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **(variables or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -173,7 +174,7 @@ def test_an_engineers_own_environment_has_no_part_in_it(checkout: Checkout) -> N
         "http_proxy": "http://127.0.0.1:9",
         "https_proxy": "http://127.0.0.1:9",
     }
-    assert json.loads(checkout.run("up", "--stack", "prod", "--json", **hostile)[0])["ok"]
+    assert json.loads(checkout.run("up", "--stack", "prod", "--json", variables=hostile)[0])["ok"]
 
 
 def test_what_a_real_user_encrypted_is_neither_read_nor_needed(checkout: Checkout) -> None:
