@@ -30,10 +30,10 @@ class Resource:
     outputs: Inputs = field(default_factory=dict[str, Any])
 
     def attribute(self, name: str) -> Any:
-        """Return the id, an output or an input; None when there is no such attribute."""
+        """Return the id, an input or an output; None when there is no such attribute."""
         if name == "id":
             return self.id
-        return self.outputs.get(name, self.inputs.get(name))
+        return self.inputs.get(name, self.outputs.get(name))
 
 
 @dataclass(frozen=True)

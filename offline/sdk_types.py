@@ -122,7 +122,7 @@ def _value_problems(annotation: Any, value: Any, path: str) -> Iterator[str]:
             return
         if all(not problem.startswith(f"{path}: ") for problem in problems):
             nested = problems
-    yield from nested or [f"{path}: must be {' or '.join(map(_called, variants))}, not {_kind(value)}"]
+    yield from nested or [f"{path}: must be {' or '.join(dict.fromkeys(map(_called, variants)))}, not {_kind(value)}"]
 
 
 def _variants(annotation: Any) -> Iterator[Any]:

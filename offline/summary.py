@@ -76,7 +76,8 @@ def protected(steps: Sequence[Step]) -> list[str]:
 
 
 def _by_component(steps: Sequence[Step]) -> Counter[tuple[str, str]]:
-    return Counter((step.component, step.region) for step in steps if step.custom and step.operation != "delete")
+    gone = ("delete", *REPLACEMENTS[1:])
+    return Counter((step.component, step.region) for step in steps if step.custom and step.operation not in gone)
 
 
 def overview(reports: Sequence[Mapping[str, Any]]) -> RenderableType:

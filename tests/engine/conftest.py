@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def succeeded(result: Result) -> Result:
     """Return the result of a run, which must have gone well."""
     assert result.errors == []
     return result
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers() -> Generator[None, None, None]:  # pyright: ignore[reportUnusedFunction]
+    """Collect what a failed program left behind while no other code runs: see ``tests.parsing``."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from offline.stack_files import ROOT
+from tests.parsing import parsed
 
 PACKAGES = ("aws_rules", "bench", "cli", "components", "configs", "gates", "offline", "tests", "toolchain")
 PROGRAM = "__main__"
@@ -35,7 +36,7 @@ def sources(package: str) -> list[Path]:
 
 def imported(path: Path) -> Iterator[str]:
     """Yield the modules that a file imports anywhere, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -116,7 +117,7 @@ def test_nothing_is_asked_at_import(package: str) -> None:
     asked = [
         f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
         for path in sources(package)
-        for node in at_import(ast.parse(path.read_text()))
+        for node in at_import(parsed(path))
         if called(node) in FORBIDDEN_AT_IMPORT
     ]
     assert asked == []
@@ -137,7 +138,7 @@ def test_nothing_is_asked_at_import(package: str) -> None:
 )
 def test_what_runs_at_import_is_seen(line: str, seen: bool) -> None:
     """A search for calls at import that overlooks them, or takes the body of a function for one."""
-    assert any(called(node) in FORBIDDEN_AT_IMPORT for node in at_import(ast.parse(line))) is seen
+    assert any(called(node) in FORBIDDEN_AT_IMPORT for node in at_import(parsed(line))) is seen
 
 
 # Folders of people and of machines that files are written on, and what lies beside the checkout.

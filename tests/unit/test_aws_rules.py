@@ -31,6 +31,7 @@ from aws_rules.health_checks import (
     is_healthy,
 )
 from aws_rules.network_load_balancer import dns_healthy, targets_receiving_traffic
+from tests.parsing import parsed
 
 PRIMARY, SECONDARY = FailoverRole.PRIMARY, FailoverRole.SECONDARY
 THRESHOLD = 3  # The design's failure threshold.
@@ -361,7 +362,7 @@ def test_package_imports_only_the_standard_library() -> None:
     """Guards against a dependency that would tie the rules to this project or to an installation."""
     folder = Path(aws_rules.__file__).parent
     for file in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             assert {name.partition(".")[0] for name in names} <= {*sys.stdlib_module_names, "aws_rules"}

@@ -47,8 +47,12 @@ def test_the_wait_ends_with_the_first_failure() -> None:
 def test_the_wait_is_for_all_at_once() -> None:
     """57 seconds instead of 9: a wait for any output, then for any of the rest, and so on."""
 
+    async def end_after(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
     async def waited() -> int:
-        tasks = [asyncio.create_task(asyncio.sleep(0, number)) for number in range(20)]
+        tasks = [asyncio.create_task(end_after(turns)) for turns in range(20)]
         done, _ = await SDK.asyncio.wait(tasks, return_when=SDK.asyncio.FIRST_COMPLETED)
         return len(done)
 

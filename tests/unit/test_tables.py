@@ -33,6 +33,7 @@ from configs.tables.flows import (
 from configs.tables.names import SWITCH_BUCKET, Names, PublicNames, Service
 from configs.tables.versions import VERSIONS, Software
 from offline.stack_files import ROOT
+from tests.parsing import parsed
 
 # Addresses.
 
@@ -312,7 +313,7 @@ def purposes_used() -> dict[str, set[str]]:
     """Return what the components ask names for, by the kind of name, read off their source."""
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "components").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="names"), attr=kind), args=[purpose]):
                     text = ast.unparse(purpose)
