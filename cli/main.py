@@ -31,5 +31,3 @@ def main() -> None:
     except (OSError, OfflineError, SettingsError, SetupError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)  # 128 + SIGINT, as shells report it
