@@ -16,10 +16,13 @@ import pulumi_aws as aws
 from rich.console import Console
 from rich.table import Table
 
-from components.platform import Platform, PlatformArgs
-from components.providers import region_provider
-from components.stack_settings import stack_settings
+from boot_agent import agent_text
+from components.platform import Gates, Platform, PlatformArgs
+from components.providers import providers
+from components.stack_settings import stack_secrets, stack_settings
 from gates.health_check import health_check_settled
+from gates.quorum import machine_gates
+from gates.role_switch import role_switch_guard
 from offline.engine import OfflineStack
 from offline.language_host import program
 
@@ -35,15 +38,22 @@ def platforms(count: int) -> Callable[[], None]:
 
     def declare() -> None:
         settings = stack_settings()
-        gate = health_check_settled()
-        provider = region_provider(settings)
+        gates = Gates(health_check_settled(), role_switch_guard(), machine_gates(settings))
         for index in range(count):
-            # 5 characters, as the real name has: the names that are derived stay as long.
-            copy = settings.model_copy(update={"name": f"mlop{index}", "domain": f"p{index}.{settings.domain}"})
+            copy = settings.model_copy(
+                update={
+                    # 5 characters, as the real name has: the names that are derived stay as long.
+                    "name": f"mlop{index}",
+                    "domain": f"p{index}.{settings.domain}",
+                    # An account has one replication of images.
+                    "account_id": f"{index:012}",
+                }
+            )
+            available = providers(copy)
             Platform(
                 copy.name,
-                PlatformArgs(copy, health_check_settled=gate),
-                pulumi.ResourceOptions(providers=[provider]),
+                PlatformArgs(copy, gates, agent_text(), available.other_regions, stack_secrets()),
+                pulumi.ResourceOptions(providers=available.own),
             )
 
     return declare
@@ -54,7 +64,7 @@ def trivial(count: int) -> Callable[[], None]:
 
     def declare() -> None:
         settings = stack_settings()
-        child = pulumi.ResourceOptions(provider=region_provider(settings))
+        child = pulumi.ResourceOptions(provider=providers(settings).own[0])
         for index in range(count):
             aws.ec2.Eip(f"address-{index}", domain="vpc", opts=child)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from configs.policies import Statement, document
 from configs.tables.names import SWITCH_BUCKET, SWITCH_KEY, Names
 
 
@@ -67,19 +67,13 @@ class FailoverSwitch(pulumi.ComponentResource):
         aws.s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.id,
-            policy=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "HealthCheckersReadTheSwitch",
-                            "Effect": "Allow",
-                            "Principal": "*",
-                            "Action": "s3:GetObject",
-                            "Resource": f"{args.names.bucket_arn(SWITCH_BUCKET)}/{SWITCH_KEY}",
-                        }
-                    ],
-                }
+            policy=document(
+                Statement(
+                    "HealthCheckersReadTheSwitch",
+                    ["s3:GetObject"],
+                    [f"{args.names.bucket_arn(SWITCH_BUCKET)}/{SWITCH_KEY}"],
+                    principal="*",
+                )
             ),
             # S3 refuses a public policy while public policies are blocked.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[access]),

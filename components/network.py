@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from configs.policies import Statement, document, trust
 from configs.settings.model import Location, NetworkSettings
 from configs.tables.addresses import Subnet, Tier, subnets
 from configs.tables.names import Names
@@ -20,6 +20,8 @@ class NetworkArgs:
     location: Location
     settings: NetworkSettings
     names: Names
+    key_arn: pulumi.Input[str]
+    """Key of the region, for the flow logs."""
     protect: bool
 
 
@@ -160,13 +162,14 @@ class Network(pulumi.ComponentResource):
             label,
             name=self._args.names.log_group("flow-logs"),
             retention_in_days=self._args.settings.flow_log_days,
+            kms_key_id=self._args.key_arn,
             tags={"Name": label},
             opts=self._child,
         )
         role = aws.iam.Role(
             label,
             name=self._args.names.account_wide("flow-logs"),
-            assume_role_policy=_trust("vpc-flow-logs.amazonaws.com", self._args.names.account),
+            assume_role_policy=trust("vpc-flow-logs.amazonaws.com", self._args.names.account),
             tags={"Name": label},
             opts=self._child,
         )
@@ -189,23 +192,14 @@ class Network(pulumi.ComponentResource):
         )
 
 
-def _trust(service: str, account: str) -> str:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-        # Only for this account's flow logs: the service acts for every customer.
-        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
 def _write_logs(group_arn: str) -> str:
     # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, without the right to make groups:
-    # this one exists. Looking which groups there are cannot be narrowed to one.
-    write = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    statements = [
-        {"Effect": "Allow", "Action": write, "Resource": [group_arn, f"{group_arn}:*"]},
-        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+    # this one exists.
+    return document(
+        Statement(
+            "WriteFlowLogs",
+            ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            [group_arn, f"{group_arn}:*"],
+        ),
+        Statement("FindTheGroup", ["logs:DescribeLogGroups"], ["*"], why="a list of groups cannot be narrowed"),
+    )

@@ -1,4 +1,4 @@
-"""The running stack's settings, read from its configuration."""
+"""The running stack's settings and secrets, read from its configuration."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def stack_settings() -> Settings:
         return parse_settings(block, given, f"Pulumi.{pulumi.get_stack()}.yaml")
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from error
+
+
+def stack_secrets() -> dict[str, pulumi.Output[str]]:
+    """Return the secrets of the stack that runs, by name; those that its role does not need may be missing."""
+    config = pulumi.Config(PROJECT)
+    given = {name: config.get_secret(name) for name in SECRETS}
+    return {name: value for name, value in given.items() if value is not None}

@@ -53,7 +53,7 @@ class Proposal:
 
 
 class Cloud:
-    """The resources that exist, by type and id."""
+    """The resources that exist, by type, id and urn: all random passwords have the same id."""
 
     def __init__(self, path: Path) -> None:
         """Open the cloud in the file ``path``, made when missing."""
@@ -64,7 +64,7 @@ class Cloud:
         self._database.execute("PRAGMA synchronous=OFF")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, urn TEXT, region TEXT, inputs TEXT,"
-            " outputs TEXT, PRIMARY KEY (type, id, region))"
+            " outputs TEXT, PRIMARY KEY (type, id, region, urn))"
         )
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS made (type TEXT, urn TEXT, count INTEGER, PRIMARY KEY (type, urn))"
@@ -105,8 +105,8 @@ class Cloud:
     def remove(self, resource: Resource) -> None:
         """Delete the resource; nothing happens when it is gone already."""
         self._database.execute(
-            "DELETE FROM resource WHERE type = ? AND id = ? AND region = ?",
-            (resource.type, resource.id, resource.region),
+            "DELETE FROM resource WHERE type = ? AND id = ? AND region = ? AND urn = ?",
+            (resource.type, resource.id, resource.region, resource.urn),
         )
 
     def all(

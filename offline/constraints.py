@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import CHECKS, is_given, is_missing, others, values_at
+from offline.checks import AT_THE_CHANGE, CHECKS, is_given, is_missing, others, values_at
 from offline.cloud import Cloud, Proposal, Resource
 from offline.rules.model import Name, Range, Reference, TypeRules, package_rules
 
 
-def problems(proposal: Proposal, rules: TypeRules, cloud: Cloud) -> Iterator[str]:
+def problems(proposal: Proposal, rules: TypeRules, cloud: Cloud, *, meant: bool = True) -> Iterator[str]:
     """Yield every rule that the proposal breaks, as ``path: sentence``. What is not known yet breaks none.
+
+    Not ``meant``, in a preview, ``AT_THE_CHANGE`` does not count.
 
     Raises KeyError when the rules name a check that does not exist.
     """
@@ -26,7 +28,8 @@ def problems(proposal: Proposal, rules: TypeRules, cloud: Cloud) -> Iterator[str
                 yield f"{where}: {value} is not allowed, only {_describe(allowed)}"
     yield from _group_problems(rules, proposal)
     for name in rules.checks:
-        yield from CHECKS[name](proposal, cloud)
+        if meant or name not in AT_THE_CHANGE:
+            yield from CHECKS[name](proposal, cloud)
 
 
 def dependents(resource: Resource, cloud: Cloud) -> list[Resource]:

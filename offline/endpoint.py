@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 from offline.cloud import Cloud, Resource
+from offline.objects import find_object
 
 HEALTH_CHECK = "aws:route53/healthCheck:HealthCheck"
 NAMESPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
@@ -34,18 +38,38 @@ def _status(check: Resource | None) -> tuple[int, bytes]:
     return 200, ElementTree.tostring(response)
 
 
+def _object(cloud: Cloud, bucket: str, key: str) -> tuple[int, bytes, dict[str, str]]:
+    """Answer GetObject, path style (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+    now = datetime.now(UTC)
+    try:
+        found = find_object(cloud, bucket, key, now)
+    except LookupError:
+        return 501, b"", {}
+    if found is None:
+        error = ElementTree.Element("Error")
+        ElementTree.SubElement(error, "Code").text = "NoSuchKey"
+        return 404, ElementTree.tostring(error), {}
+    return 200, found.text.encode(), {"Last-Modified": format_datetime(found.written, usegmt=True)}
+
+
 @contextmanager
 def aws_endpoint(cloud: Cloud) -> Generator[str, None, None]:
     """Serve the AWS calls while the block runs; gives the address, for ``AWS_ENDPOINT_URL``."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            # /2013-04-01/healthcheck/<id>/status
-            steps = self.path.strip("/").split("/")
-            status, body = 501, b""
-            if len(steps) == 4 and steps[1] == "healthcheck" and steps[3] == "status":
-                status, body = _status(cloud.find(HEALTH_CHECK, value=steps[2]))
+            path = unquote(urlsplit(self.path).path).strip("/")
+            headers = dict[str, str]()
+            match path.split("/"):
+                case ["2013-04-01", "healthcheck", identity, "status"]:
+                    status, body = _status(cloud.find(HEALTH_CHECK, value=identity))
+                case [bucket, _, *_]:
+                    status, body, headers = _object(cloud, bucket, path.partition("/")[2])
+                case _:
+                    status, body = 501, b""
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "text/xml")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

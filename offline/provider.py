@@ -23,12 +23,10 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 from offline.constraints import dependents, problems
 from offline.generators import GENERATORS, SECRET_OUTPUTS
+from offline.lookups import NoAnswer, Question, answered
 from offline.rules.model import TypeRules, package_rules
-from offline.sdk_types import UNKNOWN, NoSuchType, input_types, type_problems
+from offline.sdk_types import UNKNOWN, NoSuchType, output_names, type_problems
 from offline.wire import has_unknown, to_plain, to_struct
-
-DELETION_PROTECTION = ("deletionProtection", "disableApiTermination", "enableDeletionProtection")
-"""Inputs by which a resource refuses to be deleted, whatever Pulumi's own protection says."""
 
 
 class Refused(Exception):
@@ -51,15 +49,6 @@ class Call:
     method: str
     token: str
     region: str
-
-
-@contextmanager
-def _answering(context: grpc.ServicerContext) -> Generator[None, None, None]:
-    """Turn a refusal into the gRPC error that the engine shows beside the resource."""
-    try:
-        yield
-    except (Refused, NoSuchType, ValueError) as refusal:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refusal))
 
 
 class OfflineProvider(ResourceProviderServicer):
@@ -137,18 +126,26 @@ class OfflineProvider(ResourceProviderServicer):
     def Invoke(
         self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
     ) -> provider_pb2.InvokeResponse:
-        """Refuse: no lookup decides a property of this platform."""
-        self._note("Invoke", request.tok, context)
-        failure = provider_pb2.CheckFailure(reason=f"{request.tok}: look-ups are not answered offline; pin the value")
-        return provider_pb2.InvokeResponse(failures=[failure])
+        """Answer the look-ups of ``offline.lookups``, and refuse all others: no lookup decides a property."""
+        instance = self._note("Invoke", request.tok, context)
+        question = Question(to_plain(request.args), instance.region, instance.account, request.preview)
+        try:
+            with self._changing:
+                answer = answered(request.tok, question, self._drawn_up() if request.preview else self._cloud)
+        except NoAnswer as refusal:
+            failure = provider_pb2.CheckFailure(reason=f"{request.tok}: {refusal}")
+            return provider_pb2.InvokeResponse(failures=[failure])
+        response = provider_pb2.InvokeResponse()
+        # The field is called as a Python keyword is.
+        getattr(response, "return").CopyFrom(to_struct(answer))
+        return response
 
     # Resources.
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Refuse wrong properties, all of them at once."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Check", token, context)
+        token = _token(request.urn)
+        with self._answering("Check", token, context) as instance:
             rules = self._rules_of(token)
             inputs = self._named(rules, request)
             found = [*type_problems(token, inputs), *_forbidden(self._package, inputs)]
@@ -156,7 +153,7 @@ class OfflineProvider(ResourceProviderServicer):
                 cloud = self._draft or self._cloud
                 existing = next(cloud.all(token, urn=request.urn), None)
                 proposal = _proposal(token, request.urn, instance, inputs, existing.id if existing else None)
-                found = list(problems(proposal, rules, cloud))
+                found = list(problems(proposal, rules, cloud, meant=False))
             if found:
                 failures = [provider_pb2.CheckFailure(reason=problem) for problem in found]
                 return provider_pb2.CheckResponse(failures=failures)
@@ -164,9 +161,8 @@ class OfflineProvider(ResourceProviderServicer):
 
     def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Say what changed, and whether that replaces the resource."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Diff", token, context)
+        token = _token(request.urn)
+        with self._answering("Diff", token, context) as instance:
             rules = self._rules_of(token)
             old, new = to_plain(request.old_inputs), to_plain(request.news)
             diff = provider_pb2.DiffResponse(
@@ -204,31 +200,30 @@ class OfflineProvider(ResourceProviderServicer):
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
         """Make the resource. A preview makes it in its draft, and tells no more than was given."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Create", token, context)
+        token = _token(request.urn)
+        with self._answering("Create", token, context) as instance:
             inputs = to_plain(request.properties)
             with self._changing:
                 cloud = self._drafted(request.urn) if request.preview else self._undrafted()
                 left = self._leftovers.get(request.urn)
                 proposal = _proposal(token, request.urn, instance, inputs, left)
-                self._refuse_problems(proposal, cloud)
+                self._refuse_problems(proposal, cloud, meant=not request.preview)
                 if left is None:
                     resource = self._made(proposal, instance, cloud)
                 else:
                     resource = self._changed(proposal, left, instance)
                     self._adopted.append(request.urn)
-                cloud.put(replace(resource, inputs=_told_apart(inputs, request.urn)))
+                # With what is not known yet, which a proposal leaves out: lacking it would say something else.
+                cloud.put(replace(resource, inputs=inputs))
             if request.preview:
                 return provider_pb2.CreateResponse(properties=to_struct(inputs))
             return provider_pb2.CreateResponse(id=resource.id, properties=self._state(resource))
 
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         """Return what the cloud holds; no id when the resource is gone."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Read", token, context)
-            resource = self._cloud.find(token, value=request.id, region=instance.region)
+        token = _token(request.urn)
+        with self._answering("Read", token, context) as instance:
+            resource = self._found(token, request.id, request.urn, instance)
             if resource is None:
                 return provider_pb2.ReadResponse()
             return provider_pb2.ReadResponse(
@@ -239,9 +234,8 @@ class OfflineProvider(ResourceProviderServicer):
         self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
         """Change the resource in place."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Update", token, context)
+        token = _token(request.urn)
+        with self._answering("Update", token, context) as instance:
             inputs = to_plain(request.news)
             if request.preview:
                 counted = dict.fromkeys(self._counted(token, to_plain(request.old_inputs), inputs), UNKNOWN)
@@ -251,21 +245,23 @@ class OfflineProvider(ResourceProviderServicer):
             with self._changing:
                 proposal = _proposal(token, request.urn, instance, inputs, request.id)
                 cloud = self._undrafted()
-                self._refuse_problems(proposal, cloud)
+                self._refuse_problems(proposal, cloud, meant=True)
                 changed = self._changed(proposal, request.id, instance)
                 cloud.put(changed)
             return provider_pb2.UpdateResponse(properties=self._state(changed))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:
         """Delete the resource, unless it is protected or something still refers to it."""
-        with _answering(context):
-            token = _token(request.urn)
-            instance = self._note("Delete", token, context)
+        token = _token(request.urn)
+        with self._answering("Delete", token, context) as instance:
             with self._changing:
-                resource = self._existing(token, request.id, instance)
-                for name in DELETION_PROTECTION:
-                    if resource.inputs.get(name):
-                        raise Refused(f"{token}: {resource.id} cannot be deleted while {name} is on")
+                resource = self._existing(token, request.id, request.urn, instance)
+                if token in GENERATORS and not _is_in(resource.outputs, to_plain(request.properties)):
+                    # What replaces it has its id, and its place already.
+                    return Empty()
+                protection = self._rules_of(token).deletion_protection
+                if protection is not None and resource.inputs.get(protection):
+                    raise Refused(f"{token}: {resource.id} cannot be deleted while {protection} is on")
                 users = dependents(resource, self._cloud)
                 if users:
                     raise Refused(f"{token}: {resource.id} is still used by {', '.join(user.urn for user in users)}")
@@ -278,6 +274,14 @@ class OfflineProvider(ResourceProviderServicer):
         instance = self._instances.get(context.peer(), Instance())
         self.calls.append(Call(method, token, instance.region))
         return instance
+
+    @contextmanager
+    def _answering(self, method: str, token: str, context: grpc.ServicerContext) -> Generator[Instance, None, None]:
+        """Note the call; turn a refusal into the gRPC error that the engine shows beside the resource."""
+        try:
+            yield self._note(method, token, context)
+        except (Refused, NoSuchType, ValueError) as refusal:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refusal))
 
     def _rules_of(self, token: str) -> TypeRules:
         rules = self._rules.get(token)
@@ -294,26 +298,36 @@ class OfflineProvider(ResourceProviderServicer):
             inputs[rules.name.property] = old or f"{request.urn.rpartition('::')[2]}-{suffix}"
         return inputs
 
-    def _drafted(self, urn: str) -> Cloud:
-        """Return the draft, without what the resource replaces: its deletion is not announced in a preview."""
+    def _drawn_up(self) -> Cloud:
+        """Return the draft."""
         if self._draft is None:
             self._draft = self._cloud.copied()
-        for replaced in list(self._draft.all(urn=urn)):
-            self._draft.remove(replaced)
         return self._draft
+
+    def _drafted(self, urn: str) -> Cloud:
+        """Return the draft, without what the resource replaces: its deletion is not announced in a preview."""
+        draft = self._drawn_up()
+        for replaced in list(draft.all(urn=urn)):
+            draft.remove(replaced)
+        return draft
 
     def _undrafted(self) -> Cloud:
         """Return the cloud, for a change that is meant: what a preview drafted before is forgotten."""
         self._draft = None
         return self._cloud
 
-    def _refuse_problems(self, proposal: Proposal, cloud: Cloud) -> None:
-        found = list(problems(proposal, self._rules_of(proposal.type), cloud))
+    def _refuse_problems(self, proposal: Proposal, cloud: Cloud, *, meant: bool) -> None:
+        found = list(problems(proposal, self._rules_of(proposal.type), cloud, meant=meant))
         if found:
             raise Refused(f"{proposal.type}: " + "; ".join(found))
 
-    def _existing(self, token: str, identity: str, instance: Instance) -> Resource:
-        resource = self._cloud.find(token, value=identity, region=instance.region)
+    def _found(self, token: str, identity: str, urn: str, instance: Instance) -> Resource | None:
+        """Return what has the id; of several what has the urn, which is another one after a renaming."""
+        found = list(self._cloud.all(token, identity=identity, region=instance.region))
+        return next((resource for resource in found if resource.urn == urn), found[0] if found else None)
+
+    def _existing(self, token: str, identity: str, urn: str, instance: Instance) -> Resource:
+        resource = self._found(token, identity, urn, instance)
         if resource is None:
             raise Refused(f"{token}: {identity} does not exist in {instance.region}")
         return resource
@@ -321,6 +335,11 @@ class OfflineProvider(ResourceProviderServicer):
     def _made(self, proposal: Proposal, instance: Instance, cloud: Cloud) -> Resource:
         rules = self._rules_of(proposal.type)
         generate = GENERATORS.get(proposal.type)
+        if generate is not None and proposal.unknown:
+            # Only in a preview: a certificate cannot be issued for a key that is not made yet.
+            return Resource(
+                proposal.type, f"{UNKNOWN} of {proposal.urn}", proposal.urn, proposal.region, proposal.inputs
+            )
         if generate is not None:
             generated = generate(proposal.inputs)
             return Resource(
@@ -328,6 +347,9 @@ class OfflineProvider(ResourceProviderServicer):
             )
         values = _template_values(proposal, rules, cloud.count_making(proposal.type, proposal.urn))
         identity = rules.id.format_map(values)
+        if UNKNOWN in identity:
+            # Of two ids that are not known yet neither is the other.
+            identity += f" of {proposal.urn}"
         if cloud.find(proposal.type, value=identity, region=proposal.region) is not None:
             raise Refused(f"{proposal.type}: {identity} exists already")
         values["id"] = identity
@@ -344,7 +366,7 @@ class OfflineProvider(ResourceProviderServicer):
         return Resource(proposal.type, identity, proposal.urn, proposal.region, proposal.inputs, outputs)
 
     def _changed(self, proposal: Proposal, identity: str, instance: Instance) -> Resource:
-        old = self._existing(proposal.type, identity, instance)
+        old = self._existing(proposal.type, identity, proposal.urn, instance)
         outputs = {**old.outputs, **self._tags_all(proposal.type, proposal.inputs, instance)}
         for name in self._counted(proposal.type, old.inputs, proposal.inputs):
             outputs[name] += 1
@@ -356,7 +378,8 @@ class OfflineProvider(ResourceProviderServicer):
         return [name for name, ignored in self._rules_of(token).counts.items() if changed - set(ignored)]
 
     def _tags_all(self, token: str, inputs: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
-        if self._package != "aws" or "tags" not in input_types(token):
+        # An Auto Scaling group has tags of another form, and gets none of the provider's.
+        if "tagsAll" not in output_names(token):
             return {}
         return {"tagsAll": {**instance.default_tags, **inputs.get("tags", {})}}
 
@@ -367,6 +390,11 @@ class OfflineProvider(ResourceProviderServicer):
 def _token(urn: str) -> str:
     """Return the type of a resource: the last of the types that its URN chains with "$"."""
     return urn.split("::")[2].rpartition("$")[2]
+
+
+def _is_in(part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    """Say whether every value of the one is a value of the other."""
+    return all(whole.get(name) == value for name, value in part.items())
 
 
 def _parsed(value: Any) -> Any:
@@ -386,15 +414,6 @@ def _proposal(
     unknown = frozenset(name for name, value in inputs.items() if has_unknown(value))
     known = {name: value for name, value in inputs.items() if name not in unknown}
     return Proposal(token, urn, instance.region, instance.account, known, identity, unknown)
-
-
-def _told_apart(value: Any, mark: str) -> Any:
-    """Replace what is not known yet by something that equals nothing else: two unknown groups are not one group."""
-    if isinstance(value, dict):
-        return {key: _told_apart(item, f"{mark} {key}") for key, item in cast(dict[str, Any], value).items()}
-    if isinstance(value, list):
-        return [_told_apart(item, f"{mark} {index}") for index, item in enumerate(cast(list[Any], value))]
-    return f"not known yet: {mark}" if value == UNKNOWN else value
 
 
 class _Values(dict[str, Any]):

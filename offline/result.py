@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata
@@ -12,6 +12,12 @@ from offline.provider import Call
 
 PACKAGES = ("aws", "cloudflare", "docker", "random", "tls")
 """The packages that the program may use, each with an offline provider."""
+
+REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
+"""The engine's names of the parts of a replacement; only the first is counted."""
+
+PROTECTED = ("cannot be deleted\nbecause it is protected", "currently marked for protection")
+"""What the engine says when it would not delete, or not replace, what is protected."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class Step:
     def custom(self) -> bool:
         """Whether this is a resource of a provider, not a component, the stack or a provider itself."""
         return self.type.partition(":")[0] in PACKAGES
+
+    @property
+    def leaves_something(self) -> bool:
+        """Whether a resource of a provider is there after this step; of a replacement's steps the first says so."""
+        return self.custom and self.operation not in ("delete", *REPLACEMENTS[1:])
 
 
 @dataclass
@@ -109,9 +120,17 @@ class Watch:
             self._begun(event.resource_pre_event.metadata)
         elif event.res_outputs_event is not None:
             metadata = event.res_outputs_event.metadata
-            self._result.finished.append((metadata.op.value, metadata.urn))
+            self._ended(metadata.op.value, metadata.urn)
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
             self._failed(event.diagnostic_event.urn or "", _plain_text(event.diagnostic_event.message))
+
+    def _ended(self, operation: str, urn: str) -> None:
+        self._result.finished.append((operation, urn))
+        if self._result.operation == "refresh" and operation != "same":
+            # A refresh begins every step as one, and tells at its end what it found: that a resource is gone.
+            self._result.steps = [
+                replace(step, operation=operation) if step.urn == urn else step for step in self._result.steps
+            ]
 
     def _failed(self, urn: str, message: str) -> None:
         # The engine closes with a line that says no more than that it failed.
@@ -119,6 +138,11 @@ class Watch:
             return
         name = urn.rpartition("::")[2]
         about = f"{name}: " if urn and "pulumi:pulumi:Stack" not in urn else ""
+        if any(sentence in message for sentence in PROTECTED):
+            message += (
+                f"\nIn this project the flag is mlops-ha:platform.protection in Pulumi.{self._result.stack}.yaml:"
+                ' see "Taking servers away" in README.md.'
+            )
         self.errors.append(
             about + message.partition(" has a problem: ")[2] if " has a problem: " in message else about + message
         )

@@ -74,7 +74,8 @@ def disagreements(settings: Mapping[str, Settings]) -> list[str]:
 
     `dr` reads nothing of `prod`'s state: it finds names and addresses by having the same settings.
     """
-    shared = ("account_id", "name", "domain", "hosted_zone_id", "regions", "failover", "certificates", "edge")
+    names = ("account_id", "name", "domain", "hosted_zone_id", "regions")
+    shared = (*names, "failover", "certificates", "edge", "versions")
     first, *others = settings
     primaries = [f"Pulumi.{stack}.yaml" for stack, its in settings.items() if its.role is StackRole.PRIMARY]
     found = (

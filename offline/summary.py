@@ -14,13 +14,11 @@ from rich.text import Text
 from aws_rules.failover import switch_over
 from configs.settings.model import FailoverMode, Settings
 from configs.tables.names import SWITCH_FAILURE_THRESHOLD, PublicNames
-from offline.result import Result, Step
+from offline.costs import hourly
+from offline.result import REPLACEMENTS, Result, Step
 
 STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
 """As Pulumi colours its own steps."""
-
-REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
-"""The engine's names of the parts of a replacement; only the first is counted."""
 
 
 def switch_over_seconds(settings: Settings) -> int:
@@ -49,6 +47,7 @@ def as_data(result: Result, settings: Settings) -> dict[str, Any]:
             {"component": component, "region": region, "count": count}
             for (component, region), count in sorted(_by_component(result.steps).items())
         ],
+        "hourly": hourly(result.steps),
         "protected": protected(result.steps),
         "steps": [
             {
@@ -76,13 +75,14 @@ def protected(steps: Sequence[Step]) -> list[str]:
 
 
 def _by_component(steps: Sequence[Step]) -> Counter[tuple[str, str]]:
-    gone = ("delete", *REPLACEMENTS[1:])
-    return Counter((step.component, step.region) for step in steps if step.custom and step.operation not in gone)
+    return Counter((step.component, step.region) for step in steps if step.leaves_something)
 
 
 def overview(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Return the closing picture of one or more runs, from their plain data."""
     parts: list[RenderableType] = [_resources(reports)]
+    if any(report["hourly"] for report in reports):
+        parts.append(_counted(reports, "hourly", "\nBilled by the hour", "component", "what"))
     for report in reports:
         parts.append(_headline(report))
         parts.extend(_changes(report))
@@ -93,20 +93,28 @@ def overview(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _resources(reports: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="Resources", title_justify="left", title_style="bold")
-    table.add_column("component")
+    table = _counted(reports, "resources", "Resources", "component")
+    table.add_section()
+    totals = (sum(row["count"] for row in report["resources"]) for report in reports)
+    table.add_row("all", *map(str, totals), style="bold")
+    return table
+
+
+def _counted(reports: Sequence[Mapping[str, Any]], rows: str, title: str, *headings: str) -> Table:
+    """Return a table of a report's rows, which the headings tell apart, with a column of counts for each stack."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in headings:
+        table.add_column(heading)
     for report in reports:
         table.add_column(f"{report['stack']} · {report['role']}\n{report['region']}", justify="right")
-    counts = [Counter[str]() for _ in reports]
+    counts = [Counter[tuple[str, ...]]() for _ in reports]
     for count, report in zip(counts, reports, strict=True):
-        for row in report["resources"]:
+        for row in report[rows]:
             # A provider of another region than the stack's shows by name.
             elsewhere = "" if row["region"] == report["region"] else f" ({row['region']})"
-            count[row["component"] + elsewhere] += row["count"]
-    for component in sorted(set[str]().union(*counts)):
-        table.add_row(component, *(str(count[component] or "") for count in counts))
-    table.add_section()
-    table.add_row("all", *(str(count.total()) for count in counts), style="bold")
+            count[row["component"] + elsewhere, *(row[heading] for heading in headings[1:])] += row["count"]
+    for labels in sorted(set[tuple[str, ...]]().union(*counts)):
+        table.add_row(*labels, *(str(count[labels] or "") for count in counts))
     return table
 
 
@@ -131,7 +139,7 @@ def _changes(report: Mapping[str, Any]) -> list[RenderableType]:
     steps = [step for step in report["steps"] if step["operation"] in order]
     if all(step["operation"] == "create" for step in steps) and len(steps) == sum(report["changes"].values()):
         return []
-    if not steps or report["operation"] in ("refresh", "destroy"):
+    if not steps or report["operation"] == "destroy":
         return []
     table = Table(show_edge=False)
     for heading in ("", "resource", "type", "what changes"):

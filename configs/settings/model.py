@@ -347,6 +347,17 @@ class Settings(Block):
         """The region that this stack builds."""
         return self.regions.primary if self.role is StackRole.PRIMARY else self.regions.standby
 
+    @property
+    def serves(self) -> bool:
+        """Whether users are served from this region: a standby answers them with a page that says so."""
+        return self.role is not StackRole.STANDBY
+
+    @property
+    def worker_bounds(self) -> tuple[int, int]:
+        """Fewest and most workers. A standby has a fixed few: nobody submits jobs there, so nothing scales."""
+        standby = self.workers.standby_minimum
+        return (self.workers.minimum, self.workers.maximum) if self.serves else (standby, standby)
+
     def version(self, software: Software) -> str:
         """Return the version that runs: the one set, otherwise the tested one."""
         return self.versions.get(software, VERSIONS[software].version)

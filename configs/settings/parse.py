@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.settings.allowed import allowed_at, instead_of, value_at
-from configs.settings.model import Settings
+from configs.settings.model import Settings, StackRole
 from configs.settings.problem import BLOCK, NOTHING, Problem, SettingsError
 from configs.settings.rules import cross_field_problems
 
@@ -19,7 +19,7 @@ SECRETS: dict[str, str] = {
     "slackWebhookUrl": "the Slack webhook that alerts are posted to",
     "smtpPassword": "the password of alerts.email.user",
 }
-"""Secrets of the program: their own keys, encrypted by Pulumi, never part of the settings block."""
+"""Secrets of the primary stack: their own keys, encrypted by Pulumi, never part of the settings block."""
 
 
 def parse_settings(raw: object, secrets_given: Collection[str], stack_file: str) -> Settings:
@@ -34,7 +34,7 @@ def parse_settings(raw: object, secrets_given: Collection[str], stack_file: str)
         SettingsError: with every problem, cross-field rules included.
     """
     block = _plain(raw)
-    problems = [*_problems(block), *_missing_secrets(secrets_given, stack_file)]
+    problems = [*_problems(block), *_missing_secrets(block, secrets_given, stack_file)]
     if problems:
         raise SettingsError(stack_file, problems)
     return Settings.model_validate_json(json.dumps(block), strict=True)
@@ -100,7 +100,10 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(Settings.model_fields[name].rebuild_annotation())
 
 
-def _missing_secrets(given: Collection[str], stack_file: str) -> Iterator[Problem]:
+def _missing_secrets(block: object, given: Collection[str], stack_file: str) -> Iterator[Problem]:
+    """Yield what the primary stack is not given. It alone keeps secrets: the standby's machines read the replicas."""
+    if value_at(("role",), block) in (StackRole.STANDBY, StackRole.ACTIVE):
+        return
     stack = stack_file.removeprefix("Pulumi.").removesuffix(".yaml")
     for name, purpose in SECRETS.items():
         if name not in given:

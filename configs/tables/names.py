@@ -50,6 +50,21 @@ class PublicNames:
         return (self.origin, *(self.service(service) for service in Service))
 
 
+class EncryptionKeyName(StrEnum):
+    """The platform's encryption keys."""
+
+    REGION = "region"
+    """What never leaves the region: volumes, database, bundles, logs. Each stack has its own."""
+    SHARED = "shared"
+    """What is replicated: secrets, file system, backups, images. A multi-region key of the primary stack's, with
+    a replica wherever a copy lies."""
+
+
+def datacenter(prefix: str, region: str) -> str:
+    """Return the Consul datacenter that a region of a platform is."""
+    return f"{prefix}-{region}"
+
+
 @dataclass(frozen=True)
 class Names:
     """Names in one region of one account.
@@ -61,6 +76,11 @@ class Names:
     prefix: str
     account: str
     region: str
+
+    @property
+    def datacenter(self) -> str:
+        """Consul's datacenter: a region is one."""
+        return datacenter(self.prefix, self.region)
 
     def regional(self, purpose: str) -> str:
         """Return a name that must be unique within the region."""
@@ -82,10 +102,60 @@ class Names:
         """Return the ARN of an S3 bucket."""
         return f"arn:aws:s3:::{self.bucket(purpose)}"
 
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of something of this region and account, like ``rds`` and ``db:mlops-postgres``."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def role_arn(self, purpose: str) -> str:
+        """Return the ARN of the IAM role ``account_wide(purpose)``."""
+        return f"arn:aws:iam::{self.account}:role/{self.account_wide(purpose)}"
+
+    def key_alias(self, key: EncryptionKeyName) -> str:
+        """Return the alias of an encryption key: the same name for a key and for its replicas elsewhere."""
+        return f"alias/{self.prefix}-{key}"
+
+    def secret(self, reader: str) -> str:
+        """Return the name of the secret with what a reader needs: the same in every region it is replicated to."""
+        return f"{self.prefix}/{reader}"
+
+    def secret_arn(self, reader: str) -> str:
+        """Return the ARN of a secret, as policies name it: Secrets Manager ends it with six characters of its own."""
+        return self.arn("secretsmanager", f"secret:{self.secret(reader)}-??????")
+
+    def repository(self, image: str) -> str:
+        """Return the name of the ECR repository of an image."""
+        return f"{self.prefix}/{image}"
+
+    def registry_host(self) -> str:
+        """Return the host of the account's image registry in the region."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
     def bucket_host(self, purpose: str) -> str:
         """Return the host that serves the bucket's objects from its own region, virtual-hosted style."""
         return f"{self.bucket(purpose)}.s3.{self.region}.amazonaws.com"
 
+
+BUNDLES_BUCKET = "bundles"
+"""Purpose of the bucket in each region that nodes fetch their bundle from, and report to."""
+
+BACKUPS_BUCKET = "backups"
+"""Purpose of the bucket of snapshots and of the list of images: the source in the primary region, its replica in the
+standby region, so that nodes find it by the same name in either."""
+
+IMAGES_INDEX_KEY = "images/index.json"
+"""Key in the backups bucket of the list of images: which repository, tag and digest nodes run, in either region."""
+
+ARCHIVE_BUCKET = "archive"
+"""Purpose of the bucket in the archive region: a copy of the backups under Object Lock."""
+
+DATABASE = "postgres"
+"""Name of the database behind the prefix; the standby's replica finds its source by it."""
+
+ML_DATA = "ml-data"
+"""Name of the shared file system behind the prefix; the standby finds the replica by it (as creation token)."""
+
+WORKERS = "workers"
+"""Name of the workers' Auto Scaling group behind the prefix."""
 
 SWITCH_BUCKET = "failover-switch"
 """Purpose of the bucket in the standby region that holds the failover switch."""

@@ -33,7 +33,7 @@ from offline.checks import (
 )
 from offline.checks.common import Check, is_given, is_missing, others, values_at
 
-__all__ = ["CHECKS", "is_given", "is_missing", "others", "values_at"]
+__all__ = ["AT_THE_CHANGE", "CHECKS", "is_given", "is_missing", "others", "values_at"]
 
 _SUBJECTS = (
     addresses,
@@ -64,3 +64,9 @@ _SUBJECTS = (
 
 CHECKS: dict[str, Check] = {check.__name__: check for subject in _SUBJECTS for check in subject.CHECKS}
 """The checks by the names that rule files use."""
+
+AT_THE_CHANGE = frozenset({"far_source", "new_source"})
+"""The checks of what AWS itself says only when a change is meant: previews let it pass.
+
+A standby is previewed before its primary was ever deployed, and a program's own gates have their say before AWS does.
+"""

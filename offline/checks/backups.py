@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from offline.checks.common import Check, known_text, values_at
-from offline.checks.tokens import BACKUP_PLAN, VAULT, VAULT_LOCK
+from offline.checks.common import Check, values_at
+from offline.checks.tokens import VAULT, VAULT_LOCK
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 
 START_WINDOW_MINUTES = 60
@@ -90,22 +90,15 @@ def plan_lifecycle(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
             yield f"{where}.lifecycle.deleteAfter: a continuous backup is kept 1 to {CONTINUOUS_DAYS} days"
 
 
-def vault_lock(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
-    """A lock's shortest retention is not longer than its longest, and the plans of the vault keep to both.
+def vault_lock(proposal: Proposal, _: Cloud) -> Iterator[str]:
+    """A lock's shortest retention is not longer than its longest.
 
+    Plans that are there already are not looked at: AWS compares with each job, and a change of both comes one by one.
     https://docs.aws.amazon.com/aws-backup/latest/devguide/API_PutBackupVaultLockConfiguration.html
     """
     shortest, longest = proposal.inputs.get("minRetentionDays"), proposal.inputs.get("maxRetentionDays")
     if shortest is not None and longest is not None and shortest > longest:
         yield f"minRetentionDays: {shortest:g} is more than maxRetentionDays ({longest:g})"
-    name = known_text(proposal, "backupVaultName")
-    for plan in cloud.all(BACKUP_PLAN):
-        for where, lifecycle, vault in _kept(plan.inputs, plan.region, cloud):
-            if vault is None or (vault.region, vault.id) != (proposal.region, name):
-                continue
-            outside = _outside(lifecycle, proposal.inputs)
-            if outside is not None:
-                yield f"backupVaultName: {where} of the plan {plan.id} is kept {outside}"
 
 
 CHECKS: tuple[Check, ...] = (plan_lifecycle, plan_rules, vault_lock)

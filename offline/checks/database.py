@@ -230,7 +230,7 @@ def final_snapshot(proposal: Proposal, _: Cloud) -> Iterator[str]:
 
 
 def replica_source(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
-    """The source of a replica exists, has backups on, and lends what a replica does not bring itself.
+    """The source of a replica has backups on, and lends what a replica does not bring itself.
 
     In its region the source is named by its identifier, or by its ARN when the replica has a subnet group of its
     own, and the replica has its key. From another region it is named by its ARN, and the replica has its own subnet
@@ -241,7 +241,8 @@ def replica_source(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
     if name is None:
         return
     if source is None:
-        yield f"replicateSourceDb: {name} does not exist{'' if name.startswith('arn:') else f' in {proposal.region}'}"
+        if not name.startswith("arn:"):
+            yield f"replicateSourceDb: {name} does not exist in {proposal.region}"
         return
     if source.attribute("backupRetentionPeriod") in (None, 0):
         yield f"replicateSourceDb: the backups of {name} are off: replicas need backupRetentionPeriod above 0 there"
@@ -260,6 +261,17 @@ def replica_source(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
         yield f"kmsKeyId: {name} is encrypted: a replica of it in {proposal.region} needs a key of {proposal.region}"
     if not _is_encrypted(source) and key is not None:
         yield f"kmsKeyId: {name} is not encrypted, so that its replicas cannot be"
+
+
+def far_source(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
+    """A source that is named by its ARN exists, before a replica of it is made.
+
+    A database that was promoted, or whose source was lost, is not asked any more.
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstanceReadReplica.html
+    """
+    name, source = _source(proposal, cloud)
+    if proposal.id is None and name is not None and name.startswith("arn:") and source is None:
+        yield f"replicateSourceDb: {name} does not exist: deploy the stack that has it first"
 
 
 def new_source(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
@@ -368,6 +380,7 @@ CHECKS: tuple[Check, ...] = (
     database_windows,
     final_snapshot,
     replica_source,
+    far_source,
     new_source,
     database_subnets,
     parameters,

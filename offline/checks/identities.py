@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
 from offline.checks.common import Check, known_text, siblings
-from offline.checks.policies import listed, statements_of
+from offline.checks.policies import characters, grants, listed, statements_of
 from offline.checks.tokens import BACKUP_SELECTION, BUCKET_REPLICATION, POLICY, ROLE
 from offline.cloud import Cloud, Inputs, Proposal
 
@@ -33,13 +31,8 @@ def managed_policy(proposal: Proposal, _: Cloud) -> Iterator[str]:
     document = proposal.inputs.get("policy")
     if document is None:
         return
-    statements, problems = statements_of("policy", document, "Action", "Resource")
-    yield from problems
-    for index, statement in enumerate(statements):
-        if "Principal" in statement:
-            yield f"policy: statement {index} has a Principal, which only the policy of a resource has"
-    text = document if isinstance(document, str) else json.dumps(document)
-    size = len(re.sub(r"\s", "", text))
+    yield from grants(document)
+    size = characters(document)
     if size > MANAGED_POLICY_CHARACTERS:
         yield f"policy: has {size} characters without white space, IAM allows {MANAGED_POLICY_CHARACTERS}"
 

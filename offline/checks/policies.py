@@ -69,20 +69,28 @@ def assume_role_policy(proposal: Proposal, _: Cloud) -> Iterator[str]:
             yield f"{path}: statement {index} has a Resource, which a trust policy has not"
 
 
+def grants(document: object) -> Iterator[str]:
+    """Yield what is wrong with a ``policy`` of who bears it: it says which action on which resource, never who."""
+    statements, problems = statements_of("policy", document, "Action", "Resource")
+    yield from problems
+    for index, statement in enumerate(statements):
+        if "Principal" in statement:
+            yield f"policy: statement {index} has a Principal, which only the policy of a resource has"
+
+
+def characters(document: object) -> int:
+    """Return the size of a policy document as IAM's quotas count it: without white space."""
+    return len(re.sub(r"\s", "", document if isinstance(document, str) else json.dumps(document)))
+
+
 def role_policy(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
     """An inline policy is JSON that says which action on which resource; all of a role fit into the quota."""
     document = proposal.inputs.get("policy")
     if document is None:
         return
-    statements, problems = statements_of("policy", document, "Action", "Resource")
-    yield from problems
-    for index, statement in enumerate(statements):
-        if "Principal" in statement:
-            yield f"policy: statement {index} has a Principal, which the policy of a role has not"
-    documents = [document]
-    documents += [other.attribute("policy") for other in siblings(proposal, cloud, "role", everywhere=True)]
-    texts = (text if isinstance(text, str) else json.dumps(text) for text in documents)
-    size = sum(len(re.sub(r"\s", "", text)) for text in texts)
+    yield from grants(document)
+    others = siblings(proposal, cloud, "role", everywhere=True)
+    size = characters(document) + sum(characters(other.attribute("policy")) for other in others)
     if size > ROLE_POLICY_CHARACTERS:
         yield (
             f"policy: the inline policies of the role have {size} characters without white space,"

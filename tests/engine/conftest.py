@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from configs.settings.model import StackRole
 from configs.settings.problem import BLOCK
 from offline.engine import OfflineStack
 from offline.result import Result
@@ -27,6 +28,16 @@ def write_project(folder: Path, change: Change) -> Path:
         content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
         change(content["config"][BLOCK])
         (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def write_role(folder: Path, stack: str, role: StackRole) -> Path:
+    """Write the project's files with another role for one stack, and return the folder."""
+    write_project(folder, lambda _: None)
+    path = folder / f"Pulumi.{stack}.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["config"][BLOCK]["role"] = role.value
+    path.write_text(yaml.safe_dump(content))
     return folder
 
 

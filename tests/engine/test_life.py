@@ -71,7 +71,8 @@ def test_refresh_notices_what_was_deleted_behind_its_back(home: Path) -> None:
     route = next(cloud.all("aws:ec2/route:Route"))
     cloud.remove(route)
     cloud.close()
-    succeeded(offline.refresh())
+    looked = succeeded(offline.refresh())
+    assert [step.urn for step in looked.steps if step.operation == "delete"] == [route.urn]
     assert route.urn not in {resource["urn"] for resource in offline.state_resources()}
     assert [(step.operation, step.urn) for step in succeeded(offline.up()).changed()] == [("create", route.urn)]
 

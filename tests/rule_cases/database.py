@@ -34,7 +34,7 @@ def _changed(name: str, check: str, before: Inputs, bad: Inputs, good: Inputs | 
 def _replica_cases() -> Iterator[Case]:
     kind = tokens.DATABASE
     yield case("missing", kind, "replica_source", {"replicateSourceDb": "missing"}, REPLICA)
-    yield case("missing far", kind, "replica_source", {"replicateSourceDb": f"{DATABASE_ARN}-missing"}, FAR_REPLICA)
+    yield case("missing far", kind, "far_source", {"replicateSourceDb": f"{DATABASE_ARN}-missing"}, FAR_REPLICA)
     # An identifier names an instance of its own region only.
     yield case("far by identifier", kind, "replica_source", {"replicateSourceDb": "far"}, FAR_REPLICA)
     no_backups = existing(kind, "db-2", identifier="no-backups", arn=f"{DATABASE_ARN}-2", backupRetentionPeriod=0)

@@ -5,17 +5,22 @@ import contextvars
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_cloudflare as cloudflare
+import pulumi_docker as docker
+import pulumi_random as random
+import pulumi_tls as tls
 import yaml
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.mocks import MockEngine, MockMonitor
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.proto import provider_pb2, resource_pb2
 from pulumi.runtime.settings import SETTINGS
 from typing_extensions import override
 
@@ -27,7 +32,22 @@ from configs.tables.names import PROJECT
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us-east-1", "us-west-2")
 STACK_TYPE = "pulumi:pulumi:Stack"
-COMPUTED = ("arn", "dnsName", "zoneId", "publicIp")  # All that the components read beside ids and inputs.
+LOOKUP = "aws:efs/getFileSystem:getFileSystem"  # The one that is allowed, see ADR 8.
+# All that the components read beside ids, inputs and the random values.
+COMPUTED = (
+    *(
+        "address",
+        "arn",
+        "arnSuffix",
+        "dnsName",
+        "zoneId",
+        "publicIp",
+        "latestVersion",
+        "sha256Digest",
+        "backupVaultArn",
+    ),
+    *("privateKeyPem", "certPem", "certRequestPem", "validityEndTime"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,9 @@ class Registered:
     depends_on: frozenset[str]
     """What it waits for by an option, not by an input."""
     hooks: Mapping[str, Sequence[str]]
+    delete_before_replace: bool
+    ignores: Sequence[str]
+    """Properties whose changes are not the program's to make."""
 
     @property
     def kind(self) -> str:
@@ -58,6 +81,8 @@ class Run:
     outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Outputs of the components, and of the stack."""
     hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict[str, pulumi.ResourceHook])
+    lookups: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list[tuple[str, Mapping[str, Any]]])
+    """The look-ups, each with its provider and arguments."""
 
     @property
     def resources(self) -> list[Registered]:
@@ -95,7 +120,7 @@ class Recorder(MockMonitor):
             raise AssertionError(f"{one.kind} {one.name} was registered twice")
         self.run.everything.append(one)
         state = Struct()
-        state.update({name: f"{one.kind} {one.name} {name}" for name in COMPUTED} | dict(one.inputs))
+        state.update(_computed(one, request.additionalSecretOutputs) | dict(one.inputs))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{one.kind} {one.name} id", object=state)
 
     @override
@@ -104,8 +129,16 @@ class Recorder(MockMonitor):
         return Empty()
 
     @override
-    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> NoReturn:
-        raise AssertionError(f"{request.tok} was called: no lookup decides a property")
+    def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> provider_pb2.InvokeResponse:
+        if request.tok != LOOKUP:
+            raise AssertionError(f"{request.tok} was called: no lookup decides a property")
+        arguments = MessageToDict(request.args)
+        self.run.lookups.append((_known_as(request.provider.rpartition("::")[0]), arguments))
+        identity = f"fs of {arguments['creationToken']}"
+        response = provider_pb2.InvokeResponse()
+        # The field is called as a Python keyword is.
+        getattr(response, "return").update({"id": identity, "fileSystemId": identity, "arn": f"{identity} arn"})
+        return response
 
     @override
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> NoReturn:
@@ -128,7 +161,22 @@ def _registered(request: resource_pb2.RegisterResourceRequest) -> Registered:
         waits_for=frozenset(_known_as(urn) for urn in request.dependencies),
         depends_on=frozenset(_known_as(urn) for urn in set(request.dependencies) - through_inputs),
         hooks=MessageToDict(request.hooks, preserving_proto_field_name=True),
+        delete_before_replace=request.deleteBeforeReplace,
+        ignores=tuple(request.ignoreChanges),
     )
+
+
+def secret(value: object) -> dict[str, Any]:
+    """What a value that is marked as secret looks like on the wire."""
+    return {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": value}
+
+
+def _computed(one: Registered, secrets: Sequence[str]) -> dict[str, Any]:
+    computed = {name: f"{one.kind} {one.name} {name}" for name in COMPUTED}
+    if one.kind == "RandomPassword":
+        # Hexadecimal, whatever it is to be made of: some are decoded.
+        computed["result"] = sha256(one.name.encode()).hexdigest()[: int(one.inputs["length"])]
+    return {name: secret(value) if name in secrets else value for name, value in computed.items()}
 
 
 def _known_as(urn: str) -> str:
@@ -162,12 +210,21 @@ def run(
 
 
 def run_in_region(build: Callable[[pulumi.ResourceOptions], object], region: str = "us-west-2") -> Run:
-    """Run a program that builds something under a parent in one region, with the other's provider beside it."""
+    """Run a program that builds something under a parent in one region, with the other's provider beside it.
+
+    The providers that know no region are called as their package is.
+    """
 
     def program() -> None:
         providers = {name: aws.Provider(name, region=name) for name in REGIONS}
+        others = (
+            cloudflare.Provider("cloudflare"),
+            docker.Provider("docker"),
+            random.Provider("random"),
+            tls.Provider("tls"),
+        )
         parent = pulumi.ComponentResource(
-            "test:index:Region", region, None, pulumi.ResourceOptions(providers=[providers[region]])
+            "test:index:Region", region, None, pulumi.ResourceOptions(providers=[providers[region], *others])
         )
         build(pulumi.ResourceOptions(parent=parent))
 

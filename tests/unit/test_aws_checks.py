@@ -176,7 +176,10 @@ def test_nothing_is_refused_for_what_is_unknown(case: Case, world: Cloud) -> Non
 
 
 # The checks whose very question is whether something exists.
-EXISTENCE = ("alarm_actions", "alarm_dimensions", "attached_policy", "flow_log", "record_alias", "replica_source")
+EXISTENCE = (
+    *("alarm_actions", "alarm_dimensions", "attached_policy", "far_source", "flow_log", "record_alias"),
+    "replica_source",
+)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.rule.startswith("checks.")], ids=str)

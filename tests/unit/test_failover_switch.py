@@ -60,8 +60,8 @@ def test_the_world_may_read_one_key_and_nothing_else() -> None:
                 "Sid": "HealthCheckersReadTheSwitch",
                 "Effect": "Allow",
                 "Principal": "*",
-                "Action": "s3:GetObject",
-                "Resource": "arn:aws:s3:::mlops-123456789012-us-west-2-failover-switch/region-failed-over",
+                "Action": ["s3:GetObject"],
+                "Resource": ["arn:aws:s3:::mlops-123456789012-us-west-2-failover-switch/region-failed-over"],
             }
         ],
     }

@@ -26,6 +26,7 @@ def network_args(
         stack_settings({"us-east-1": "prod", "us-west-2": "dr"}[region]).location,
         NetworkSettings.model_validate({"natGatewayPerZone": nat_per_zone, "flowLogDays": days}),
         Names("mlops", "123456789012", region),
+        "arn:key",
         protect,
     )
 
@@ -147,7 +148,9 @@ def test_every_resource_is_exactly_the_plan() -> None:
             **association("data", b, "data"),
             **association("data", c, "data"),
         },
-        "aws:cloudwatch/logGroup:LogGroup": tagged("net-flow-logs", name="/mlops/flow-logs", retentionInDays=30),
+        "aws:cloudwatch/logGroup:LogGroup": tagged(
+            "net-flow-logs", name="/mlops/flow-logs", retentionInDays=30, kmsKeyId="arn:key"
+        ),
         "aws:iam/role:Role": tagged(
             "net-flow-logs",
             name="mlops-us-west-2-flow-logs",
@@ -155,9 +158,10 @@ def test_every_resource_is_exactly_the_plan() -> None:
                 "Version": "2012-10-17",
                 "Statement": [
                     {
+                        "Sid": "Assume",
                         "Effect": "Allow",
                         "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
+                        "Action": ["sts:AssumeRole"],
                         "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
                     }
                 ],
@@ -171,11 +175,17 @@ def test_every_resource_is_exactly_the_plan() -> None:
                     "Version": "2012-10-17",
                     "Statement": [
                         {
+                            "Sid": "WriteFlowLogs",
                             "Effect": "Allow",
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                            "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
                             "Resource": ["LogGroup net-flow-logs arn", "LogGroup net-flow-logs arn:*"],
                         },
-                        {"Effect": "Allow", "Action": "logs:DescribeLogGroups", "Resource": "*"},
+                        {
+                            "Sid": "FindTheGroup",
+                            "Effect": "Allow",
+                            "Action": ["logs:DescribeLogGroups"],
+                            "Resource": ["*"],
+                        },
                     ],
                 },
             }

@@ -155,6 +155,7 @@ def refusal(call: Callable[[], object]) -> str:
         (BALANCER, "enableDeletionProtection"),
         ("aws:rds/instance:Instance", "deletionProtection"),
         ("aws:ec2/instance:Instance", "disableApiTermination"),
+        ("aws:cloudwatch/logGroup:LogGroup", "deletionProtectionEnabled"),
     ],
 )
 def test_what_protects_itself_is_not_deleted(kind: str, protection: str, east: Provider, cloud: Cloud) -> None:
@@ -165,6 +166,14 @@ def test_what_protects_itself_is_not_deleted(kind: str, protection: str, east: P
     cloud.put(Resource(kind, "kept", urn(kind), "us-east-1", {protection: False}))
     east.delete(kind, "kept")
     assert cloud.find(kind, value="kept") is None
+
+
+def test_what_a_template_protects_is_not_the_template(east: Provider, cloud: Cloud) -> None:
+    """A `destroy` that stops at a launch template: what it says of its machines taken for its own protection."""
+    template = "aws:ec2/launchTemplate:LaunchTemplate"
+    cloud.put(Resource(template, "lt-1", urn(template), "us-east-1", {"disableApiTermination": True}))
+    east.delete(template, "lt-1")
+    assert list(cloud.all()) == []
 
 
 def test_what_is_used_is_not_deleted(east: Provider, cloud: Cloud) -> None:
@@ -274,6 +283,17 @@ def test_a_resources_own_tag_wins(connect: Connect) -> None:
     made = connect(Owner="ops", Name="default").create(TOPIC, {"name": "it", "tags": {"Name": "own"}})
     assert to_plain(made.properties)["tagsAll"] == {"Owner": "ops", "Name": "own"}
     assert connect(Owner="dev").update(TOPIC, made.id, {"name": "it"}).properties["tagsAll"] == {"Owner": "dev"}
+
+
+def test_a_list_of_tags_is_left_alone(connect: Connect) -> None:
+    """A default tag on an Auto Scaling group, whose tags say of themselves whether its machines get them."""
+    group = "aws:autoscaling/group:Group"
+    tags = [{"key": "Name", "value": "it", "propagateAtLaunch": True}]
+    size = {"minSize": 1, "maxSize": 1, "availabilityZones": ["us-east-1a"], "launchConfiguration": "it"}
+    inputs = {"name": "it", "tags": tags, **size}
+    provider = connect(Owner="ops")
+    assert "tagsAll" not in to_plain(provider.create(group, inputs).properties)
+    assert provider.diff(group, inputs, inputs, inputs).changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
 def test_a_given_name_stays_and_a_missing_one_is_kept(east: Provider) -> None:
@@ -397,20 +417,27 @@ def test_a_preview_knows_what_it_would_make_and_replace(east: Provider, cloud: C
 
 
 def test_two_unknowns_are_not_the_same(east: Provider) -> None:
-    """The first preview refused, because two names or groups that do not exist yet look equal."""
+    """The first preview refused, because two VPCs or groups that do not exist yet look equal."""
     rule = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+    versioning = {"versioningConfiguration": {"status": "Enabled"}}
     for name in ("one", "two"):
-        inputs = {"securityGroupId": UNKNOWN, "ipProtocol": "-1", "cidrIpv4": "10.0.0.0/8"}
-        answer = east.create(rule, inputs, name=name, preview=True)
-        assert to_plain(answer.properties) == inputs
+        for token, inputs in (
+            # Its name is its own within its VPC.
+            (GROUP, {"name": "nodes", "vpcId": UNKNOWN}),
+            (rule, {"securityGroupId": UNKNOWN, "ipProtocol": "-1", "cidrIpv4": "10.0.0.0/8"}),
+            # Its id is the bucket's.
+            ("aws:s3/bucketVersioning:BucketVersioning", {"bucket": UNKNOWN, **versioning}),
+        ):
+            answer = east.create(token, inputs, name=name, preview=True)
+            assert to_plain(answer.properties) == inputs
 
 
 def test_only_one_of_many_takes_a_name(east: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two resources of one name, made at the same moment: between looking and taking, both see it free."""
     together = threading.Barrier(2)
 
-    def slow(*arguments: Any) -> list[str]:
-        found = list(problems(*arguments))
+    def slow(*arguments: Any, **named: Any) -> list[str]:
+        found = list(problems(*arguments, **named))
         with suppress(threading.BrokenBarrierError):
             together.wait(timeout=0.5)  # Long enough for the other to look as well, if nothing keeps it out.
         return found

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from offline.result import Change, Result, Step, Watch
+from offline.result import REPLACEMENTS, Change, Result, Step, Watch
 
 VPC = "aws:ec2/vpc:Vpc"
 PROVIDER = "urn:pulumi:prod::mlops-ha::pulumi:providers:aws::mlops-us-east-1"
@@ -103,6 +103,68 @@ def test_what_stays_is_counted_and_not_changed() -> None:
     assert result.changed() == []
 
 
+def ended(operation: str, urn: str) -> EngineEvent:
+    """Return the event of a step that ends."""
+    metadata = {"op": operation, "urn": urn, "type": VPC, "provider": "", "old": None, "new": None}
+    return event(resOutputsEvent={"metadata": metadata})
+
+
+def test_a_refresh_says_what_it_found() -> None:
+    """A resource that somebody deleted, counted as looked at."""
+    other = NETWORK.replace("mlops-network", "other")
+    result = Result("prod", "refresh")
+    watch = Watch(result, {}, None)
+    # As the engine reports it: every step begins as a refresh, and ends as what it found.
+    for one in (
+        step("refresh", NETWORK, VPC, side="old"),
+        step("refresh", other, VPC, side="old"),
+        ended("delete", NETWORK),
+        ended("same", other),
+    ):
+        watch(one)
+    assert result.count() == {"delete": 1, "refresh": 1}
+    assert [one.urn for one in result.steps if one.leaves_something] == [other]
+    assert result.finished == [("delete", NETWORK), ("same", other)]
+
+
+def test_only_a_refresh_learns_what_a_step_does_at_its_end() -> None:
+    """The three steps of a replacement counted as one of them, the one that ended last."""
+    result, _, _ = watched(
+        *(step(operation, NETWORK, VPC) for operation in REPLACEMENTS),
+        *(ended(operation, NETWORK) for operation in REPLACEMENTS),
+    )
+    assert result.count() == dict.fromkeys(REPLACEMENTS, 1)
+
+
+HINT = (
+    "\nIn this project the flag is mlops-ha:platform.protection in Pulumi.prod.yaml:"
+    ' see "Taking servers away" in README.md.'
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        (
+            f'resource "{NETWORK}" cannot be deleted\nbecause it is protected. To unprotect the resource, either'
+            " remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`, or use the"
+            f" command:\n`pulumi state unprotect '{NETWORK}'`",
+            HINT,
+        ),
+        (
+            f'unable to replace resource "{NETWORK}"\nas it is currently marked for protection. To unprotect the'
+            " resource, remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`",
+            HINT,
+        ),
+        ("cannot be deleted while deletionProtection is on", ""),
+    ],
+)
+def test_a_protected_resource_names_the_setting(message: str, hint: str) -> None:
+    """An engineer who edits the program, or the state, where a setting is meant."""
+    _, watch, _ = watched(diagnosed(message, urn=NETWORK))
+    assert watch.errors == [f"mlops-network: {message}{hint}"]
+
+
 @pytest.mark.parametrize(
     ("given", "errors"),
     [
@@ -127,7 +189,6 @@ def test_every_error_is_kept_without_colours(given: EngineEvent, errors: list[st
 
 def test_the_order_in_which_steps_end_is_kept() -> None:
     """A proof of the order of deletion that looks at the order of beginning."""
-    ended = {"op": "delete", "urn": NETWORK, "type": VPC, "provider": "", "old": None, "new": None}
-    result, _, _ = watched(event(resOutputsEvent={"metadata": ended}))
+    result, _, _ = watched(ended("delete", NETWORK))
     assert result.finished == [("delete", NETWORK)]
     assert result.steps == []

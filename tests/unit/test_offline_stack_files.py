@@ -102,6 +102,7 @@ SHARED: dict[str, dict[str, Any]] = {
         }
     },
     "edge": {"edge": {"zoneId": "0" * 32, "domain": "example.net", "addressRanges": ["198.51.100.0/24"]}},
+    "versions": {"versions": {"consul": "1.22.4"}},
 }
 """Another value of each setting that both stacks must have in common."""
 

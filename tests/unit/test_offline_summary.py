@@ -127,7 +127,7 @@ def test_the_dangerous_stands_first() -> None:
     [
         ("up", [step("create", "one"), step("create", "two")]),
         ("up", [step("same", "one")]),
-        ("refresh", [step("refresh", "one"), step("update", "two")]),
+        ("refresh", [step("refresh", "one"), step("refresh", "two")]),
         ("destroy", [step("delete", "one")]),
     ],
     ids=["first", "same", "refresh", "destroy"],
@@ -135,6 +135,12 @@ def test_the_dangerous_stands_first() -> None:
 def test_a_list_of_everything_is_not_shown(operation: str, steps: list[Step]) -> None:
     """Hundreds of lines that all say the same, before the one that matters."""
     assert rows(shown(report(*steps, operation=operation)), "create", "delete", "update", "same") == []
+
+
+def test_what_a_refresh_found_is_shown() -> None:
+    """A resource that somebody deleted, lost among hundreds that are still there."""
+    lines = shown(report(step("refresh", "one"), step("delete", "two"), step("update", "three"), operation="refresh"))
+    assert [row[:2] for row in rows(lines, "delete", "update", "refresh")] == [["delete", "two"], ["update", "three"]]
 
 
 def test_a_creation_beside_what_is_there_is_shown() -> None:
@@ -163,6 +169,42 @@ def test_each_stack_has_its_column() -> None:
     framed = [row[1:-1] for row in map(cells, lines) if len(row) == 5]
     assert framed[:2] == [["", "prod · primary", "dr · standby"], ["component", "us-east-1", "us-west-2"]]
     assert framed[2:] == [["Network", "2", "1"], ["Network (eu-west-1)", "1", ""], ["all", "3", "1"]]
+
+
+def test_what_is_billed_by_the_hour_stands_beside_the_other_stacks() -> None:
+    """A setting that doubles the bill, in a change that nobody saw the costs of."""
+    nat, endpoint = "aws:ec2/natGateway:NatGateway", "aws:ec2/vpcEndpoint:VpcEndpoint"
+    interface: dict[str, Any] = {"vpcEndpointType": "Interface", "subnetIds": ["subnet-1", "subnet-2"]}
+    prod = report(
+        step("same", "one", kind=nat),
+        step("create", "two", kind=nat),
+        step("delete", "three", kind=nat),
+        step("update", "ecr", kind=endpoint, inputs=interface),
+        step("create", "far", kind=nat, region="eu-west-1"),
+    )
+    dr = report(step("create", "one", kind=nat, stack="dr"), stack="dr")
+    assert prod["hourly"] == [
+        {"component": "Network", "region": "eu-west-1", "what": "NAT gateway", "count": 1},
+        {"component": "Network", "region": "us-east-1", "what": "NAT gateway", "count": 2},
+        {"component": "Network", "region": "us-east-1", "what": "interface endpoint in a zone", "count": 2},
+    ]
+    lines = shown(prod, dr)
+    assert lines.index("Billed by the hour") > lines.index("Resources")
+    framed = [row[1:-1] for row in map(cells, lines) if len(row) == 6]
+    assert framed == [
+        ["", "", "prod · primary", "dr · standby"],
+        ["component", "what", "us-east-1", "us-west-2"],
+        ["Network", "NAT gateway", "2", "1"],
+        ["Network", "interface endpoint in a zone", "2", ""],
+        ["Network (eu-west-1)", "NAT gateway", "1", ""],
+    ]
+
+
+@pytest.mark.parametrize("operation", ["create", "delete"])
+def test_a_table_of_nothing_is_not_shown(operation: str) -> None:
+    """A heading without a line below it, after what was billed is deleted or where nothing is."""
+    kind = VPC if operation == "create" else "aws:ec2/natGateway:NatGateway"
+    assert "Billed by the hour" not in shown(report(step(operation, "one", kind=kind)))
 
 
 def test_what_is_protected_is_named_once() -> None:

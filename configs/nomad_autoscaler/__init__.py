@@ -1,0 +1,1 @@
+"""Nomad's autoscaler: what it is told."""

@@ -1,0 +1,68 @@
+"""When the autoscaler adds workers, and how it takes them away.
+
+The file is HCL's JSON syntax, which the autoscaler reads from files that end in .json (policy/file/source.go in its
+source); a block label is a key (https://github.com/hashicorp/hcl/blob/main/json/spec.md).
+"""
+
+from __future__ import annotations
+
+import json
+
+from configs.settings.model import WorkerSettings
+from configs.tables.names import WORKERS, Names
+
+NODE_CLASS = "ml-workers"
+"""Nomad's class of the workers: what the query counts, and what is drained."""
+
+DRAIN_SECONDS = 900
+"""How long a worker that is to go may take to save its jobs: a quarter of an hour. The memory of the largest worker
+type, 256 GB, written at the 500 MiB/s that one client of EFS gets, takes nine minutes; half as much again on top
+(https://docs.aws.amazon.com/efs/latest/ug/limits.html)."""
+
+EVALUATION_SECONDS = 10
+"""How often the autoscaler looks: Nomad publishes its figures as often."""
+
+POLICY_FILE = "/etc/nomad-autoscaler/policies/workers.json"
+"""Where the policy lies on a control-plane node."""
+
+
+def worker_policy(names: Names, settings: WorkerSettings, bounds: tuple[int, int]) -> str:
+    """Return the scaling policy of the workers, who are never fewer or more than the ``bounds``."""
+    minimum, maximum = bounds
+    policy = {
+        "cooldown": f"{settings.cooldown_seconds}s",
+        "evaluation_interval": f"{EVALUATION_SECONDS}s",
+        # Without figures nothing is done: a policy that ignores the error would take it for no load.
+        "on_check_error": "fail",
+        "check": {
+            "allocated-cpu": {
+                "source": "prometheus",
+                "query": allocated_percent("cpu"),
+                "strategy": {"target-value": {"target": str(settings.target_percent)}},
+            }
+        },
+        # Plugins take texts only.
+        "target": {
+            "aws-asg": {
+                "dry-run": "false",
+                "aws_asg_name": names.regional(WORKERS),
+                "node_class": NODE_CLASS,
+                "node_drain_deadline": f"{DRAIN_SECONDS}s",
+                # Otherwise Nomad lists workers that are gone for a day.
+                "node_purge": "true",
+            }
+        },
+    }
+    scaling = {"enabled": True, "type": "cluster", "min": minimum, "max": maximum, "policy": policy}
+    return json.dumps({"scaling": {"workers": scaling}}, indent=2, sort_keys=True) + "\n"
+
+
+def allocated_percent(resource: str) -> str:
+    """Return the query for how much of all workers' ``cpu`` or ``memory`` is allocated: one series, 0 to 100.
+
+    Of what there is, not of what is free: when nothing is free, that would be a division by zero.
+    """
+    allocated, unallocated = (
+        f'sum(nomad_client_{state}_{resource}{{node_class="{NODE_CLASS}"}})' for state in ("allocated", "unallocated")
+    )
+    return f"{allocated}*100/({allocated}+{unallocated})"
