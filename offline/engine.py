@@ -29,7 +29,7 @@ from configs.tables.flows import PREFIX_LIST_ENTRIES, Outside
 from configs.tables.names import PROJECT
 from offline.cloud import GIVEN, Cloud, Resource
 from offline.endpoint import aws_endpoint
-from offline.language_host import LOOPBACK, patient_wait, program
+from offline.language_host import LOOPBACK, program, quick_sdk
 from offline.provider import OfflineProvider
 from offline.result import PACKAGES, Result, Step, Watch
 from offline.stack_files import ROOT, lacks_secrets, stack_settings, write_copy
@@ -191,7 +191,7 @@ class OfflineStack:
             variables |= {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
         held.enter_context(offline_environment(cloud, providers, self.home / "state", variables))
         write_copy(self._project, self.stack, self._work)
-        held.enter_context(patient_wait())
+        held.enter_context(quick_sdk())
         _forget_callbacks()
         stack = automation.create_or_select_stack(
             self.stack,
@@ -324,10 +324,16 @@ def _served(provider: OfflineProvider) -> Generator[int, None, None]:
         server.stop(grace=None).wait()
 
 
+_FORGOTTEN: list[object] = []
+"""Callback servers of earlier runs. Never collected: gRPC's threads may still look at one that a failure left open,
+and a process that looks at what is gone dies (seen once in some 200 runs)."""
+
+
 def _forget_callbacks() -> None:
     """Forget the callback servers of earlier runs in this process.
 
-    The SDK shuts them down at the end of a run; after a failed one it tries again in the next, in the wrong loop.
+    The SDK shuts them down at the end of a run, and would do so again in the next, in the wrong loop.
     """
     callbacks: Any = importlib.import_module("pulumi.runtime._callbacks")
+    _FORGOTTEN.extend(callbacks._CallbackServicer._servicers)
     callbacks._CallbackServicer._servicers.clear()

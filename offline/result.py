@@ -16,6 +16,9 @@ PACKAGES = ("aws", "cloudflare", "docker", "random", "tls")
 REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
 """The engine's names of the parts of a replacement; only the first is counted."""
 
+BUILDING_BLOCKS = ("EncryptionKeyReplica", "ImageRepositories", "Machine", "PrivateBucket")
+"""Components that are parts of others: a reader looks for the control plane, not for five machines."""
+
 PROTECTED = ("cannot be deleted\nbecause it is protected", "currently marked for protection")
 """What the engine says when it would not delete, or not replace, what is protected."""
 
@@ -48,9 +51,13 @@ class Step:
 
     @property
     def component(self) -> str:
-        """Name of the component type that made the resource; empty for what stands outside of all."""
-        chain = [part for part in self.urn.split("::")[2].split("$") if part.startswith("mlops:")]
-        return chain[-1].rpartition(":")[2] if chain else ""
+        """Name of the component type that made the resource; empty for what stands outside of all.
+
+        A building block that several components use counts for the one that uses it.
+        """
+        types = self.urn.split("::")[2].split("$")
+        chain = [part.rpartition(":")[2] for part in types if part.startswith("mlops:")]
+        return next((component for component in reversed(chain) if component not in BUILDING_BLOCKS), "")
 
     @property
     def custom(self) -> bool:

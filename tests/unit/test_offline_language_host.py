@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import pulumi.log
 import pulumi.runtime.stack
 import pytest
 
-from offline.language_host import patient_wait
+from offline.language_host import patient_wait, quick_sdk
 
 SDK: Any = cast(Any, pulumi.runtime.stack)
 
@@ -58,3 +59,21 @@ def test_the_wait_is_for_all_at_once() -> None:
 
     with patient_wait():
         assert asyncio.run(waited()) == 20
+
+
+def fail_inside() -> None:
+    """Use the quick SDK, and fail."""
+    with quick_sdk():
+        pulumi.log.debug("nobody is told")
+        raise ValueError("inside")
+
+
+def test_the_sdk_is_left_as_it_was() -> None:
+    """A patch that outlives its run, and hides the debug messages of somebody who looks for them."""
+    before = pulumi.log.debug, SDK.asyncio
+    with quick_sdk():
+        assert pulumi.log.debug is not before[0]
+        assert SDK.asyncio is not before[1]
+    with pytest.raises(ValueError, match="inside"):
+        fail_inside()
+    assert (pulumi.log.debug, SDK.asyncio) == before

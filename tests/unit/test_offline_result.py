@@ -70,6 +70,14 @@ def test_a_step_knows_its_region_and_component() -> None:
     assert result.changed() == [made]
 
 
+@pytest.mark.parametrize("block", ["PrivateBucket", "ControlPlane$mlops:platform:Machine"])
+def test_a_building_block_counts_for_its_user(block: str) -> None:
+    """A summary of twenty buckets and machines instead of what they are for."""
+    owner = f"urn:pulumi:prod::mlops-ha::mlops:platform:Platform$mlops:platform:{block}$aws:s3/bucket:Bucket::one"
+    result, _, _ = watched(step("create", owner, "aws:s3/bucket:Bucket"))
+    assert result.steps[0].component == ("ControlPlane" if "ControlPlane" in block else "Platform")
+
+
 def test_what_is_deleted_knows_its_region_too() -> None:
     """A destroy that cannot say where it deletes: the provider itself is reported last, and only as what it was."""
     result, _, _ = watched(

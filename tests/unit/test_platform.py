@@ -15,6 +15,7 @@ from configs.nodes import NODE_TAG
 from configs.tables.names import PROJECT
 from offline.rules.model import package_rules
 from offline.sdk_types import output_names
+from tests.stateful import STATEFUL
 from tests.unit.mocks import ROOT, Registered, Run, run, run_in_region, stack_block, stack_config
 
 REGION = {"prod": "us-east-1", "dr": "us-west-2"}
@@ -212,33 +213,16 @@ def test_capacity_settings_reach_the_machines(stack: str, bounds: tuple[int, int
     assert len(databases) == (4 if stack == "prod" else 1)
 
 
-STATEFUL = {
-    "aws:backup/vault:Vault",
-    "aws:ebs/volume:Volume",
-    "aws:ec2/eip:Eip",
-    "aws:ec2/networkInterface:NetworkInterface",
-    "aws:ecr/repository:Repository",
-    "aws:efs/fileSystem:FileSystem",
-    "aws:kms/key:Key",
-    "aws:kms/replicaKey:ReplicaKey",
-    "aws:lb/loadBalancer:LoadBalancer",
-    "aws:rds/instance:Instance",
-    "aws:s3/bucket:Bucket",
-    "aws:secretsmanager/secret:Secret",
-}
-"""What cannot be had again, with what it holds or under the address or name that others know."""
-
-
 @pytest.mark.parametrize("stack", REGION)
 def test_all_that_holds_state_is_protected(stack: str) -> None:
     """Guards against a `destroy` that takes what cannot be had again."""
     one = platform(stack)
-    holding = {(resource.type, resource.name) for resource in one.resources if resource.type in STATEFUL}
+    holding = {(resource.type, resource.name) for resource in one.everything if resource.type in STATEFUL}
     protected = {(resource.type, resource.name) for resource in one.everything if resource.protect}
     assert len(holding) > 18
     assert holding <= protected
-    # Besides: what makes the contents of secrets, which would be other ones the next time.
-    assert {kind.partition(":")[0] for kind, _ in protected - holding} <= {"random", "tls"}
+    # Besides: the authority's own key and certificate, without which no certificate could be renewed.
+    assert {kind.partition(":")[0] for kind, _ in protected - holding} <= {"tls"}
     for resource in one.resources:
         if resource.type == "aws:rds/instance:Instance":
             assert resource.inputs["deletionProtection"] is True, resource.name
