@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -167,10 +169,14 @@ def quorum_gates(
     def gate(node: str) -> pulumi.ResourceHook:
         async def hook(arguments: pulumi.ResourceHookArgs) -> None:
             client = botocore.session.get_session().create_client("s3", region_name=region)
-            # On a thread: two groups wait at the same time, and the program goes on with what does not wait.
-            await asyncio.to_thread(
-                wait_until_others_are_whole, client, bucket, nodes, node, making=not arguments.old_inputs
-            )
+            wait = partial(wait_until_others_are_whole, client, bucket, nodes, node, making=not arguments.old_inputs)
+            # On a thread: two groups wait at the same time, and the program goes on with what does not wait. Of its
+            # own: the loop's threads may all be waiting for resources that wait for this.
+            thread = ThreadPoolExecutor(max_workers=1)
+            try:
+                await asyncio.get_running_loop().run_in_executor(thread, wait)
+            finally:
+                thread.shutdown(wait=False, cancel_futures=True)
 
         return pulumi.ResourceHook(_name(node), hook)
 

@@ -22,6 +22,9 @@ BUILDING_BLOCKS = ("EncryptionKeyReplica", "ImageRepositories", "Machine", "Priv
 PROTECTED = ("cannot be deleted\nbecause it is protected", "currently marked for protection")
 """What the engine says when it would not delete, or not replace, what is protected."""
 
+LOOK_UP_FAILED = "python inline source runtime error: invoke of "
+"""How the SDK begins when a look-up is refused."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -143,6 +146,9 @@ class Watch:
         # The engine closes with a line that says no more than that it failed.
         if message in ("preview failed", "update failed"):
             return
+        if message.startswith(LOOK_UP_FAILED):
+            # The SDK raises what the provider answers: where in the program helps nobody who deploys.
+            message = message.partition(" failed: ")[2].partition(" ()\nTraceback")[0]
         name = urn.rpartition("::")[2]
         about = f"{name}: " if urn and "pulumi:pulumi:Stack" not in urn else ""
         if any(sentence in message for sentence in PROTECTED):

@@ -16,6 +16,7 @@ from configs.settings.problem import BLOCK
 from offline.engine import OfflineStack
 from offline.result import Result
 from offline.stack_files import ROOT, STACKS
+from tests.engine.isolated import IsolatedStack
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -42,7 +43,12 @@ def write_role(folder: Path, stack: str, role: StackRole) -> Path:
 
 
 def stack_of(stack: str, home: Path, project: Path = ROOT) -> OfflineStack:
-    """Return a stack whose runs are never killed: its state need not be written after every step."""
+    """Return a stack whose runs are processes of their own."""
+    return IsolatedStack(stack, project, home)
+
+
+def stack_here(stack: str, home: Path, project: Path = ROOT) -> OfflineStack:
+    """Return a stack whose runs happen in this process, and see what a test has replaced in it."""
     return OfflineStack(stack, project=project, home=home, checkpoints=False)
 
 

@@ -9,7 +9,7 @@ import botocore.waiter
 import pytest
 
 from offline import endpoint
-from tests.engine.conftest import stack_of, succeeded, write_project
+from tests.engine.conftest import stack_here, succeeded, write_project
 
 RECORD = "mlops-dns-origin.mlops.example.com-primary"
 CHECK = "mlops-dns-region"
@@ -24,7 +24,7 @@ NO_PAUSES = SimpleNamespace(sleep=no_pause)
 
 def names(home: Path) -> set[str]:
     """Return the names of the resources in the state."""
-    return {resource["urn"].rpartition("::")[2] for resource in stack_of("prod", home).state_resources()}
+    return {resource["urn"].rpartition("::")[2] for resource in stack_here("prod", home).state_resources()}
 
 
 def test_a_check_without_a_verdict_is_never_attached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,12 +32,12 @@ def test_a_check_without_a_verdict_is_never_attached(tmp_path: Path, monkeypatch
     monkeypatch.setattr(endpoint, "CHECKERS", {})
     monkeypatch.setattr(botocore.waiter, "time", NO_PAUSES)
     for _ in range(2):
-        result = stack_of("prod", tmp_path).up()
+        result = stack_here("prod", tmp_path).up()
         assert any("has no verdict of all checkers after 300 s" in error for error in result.errors), result.errors
         assert {"mlops-dns-switch", "mlops-dns-endpoint"} <= names(tmp_path)
         assert not {RECORD, CHECK} & names(tmp_path)
     monkeypatch.undo()
-    succeeded(stack_of("prod", tmp_path).up())
+    succeeded(stack_here("prod", tmp_path).up())
     assert {RECORD, CHECK} <= names(tmp_path)
 
 
@@ -46,7 +46,7 @@ def test_a_replaced_check_settles_before_it_counts(
 ) -> None:
     """Another interval replaces the checks: the old ones decide until the new ones have a verdict."""
     project = write_project(tmp_path / "project", lambda block: block.update(failover={"checkIntervalSeconds": 30}))
-    stack = stack_of("prod", home, project)
+    stack = stack_here("prod", home, project)
 
     def children() -> list[str]:
         return next(r for r in stack.state_resources() if r["urn"].endswith(CHECK))["inputs"]["childHealthchecks"]

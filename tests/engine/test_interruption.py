@@ -17,10 +17,12 @@ from offline.cloud import GIVEN, Cloud
 from offline.engine import OfflineError, OfflineStack
 from offline.stack_files import ROOT
 from tests.engine.conftest import succeeded
+from tests.engine.ground import ground
 
 UP = (
     "import sys; from pathlib import Path; from offline.engine import OfflineStack;"
-    "OfflineStack('prod', home=Path(sys.argv[1])).up()"
+    "from tests.engine.ground import ground;"
+    "OfflineStack('prod', home=Path(sys.argv[1]), run=ground).up()"
 )
 
 
@@ -77,7 +79,7 @@ def test_a_killed_up_is_finished_by_the_next(killed: str, tmp_path: Path) -> Non
     if killed in ("driver", "both"):
         process.kill()
     process.wait(timeout=60)
-    stack = OfflineStack("prod", home=tmp_path)
+    stack = OfflineStack("prod", home=tmp_path, run=ground)
     result = succeeded(stack.up())
     assert result.orphans == []
     assert set(succeeded(stack.preview()).count()) == {"same"}
@@ -89,7 +91,7 @@ def test_what_was_made_but_not_noted_is_adopted(tmp_path: Path) -> None:
     engine = engine_of(process)
     process.kill()
     process.wait(timeout=60)
-    stack = OfflineStack("prod", home=tmp_path)
+    stack = OfflineStack("prod", home=tmp_path, run=ground)
     until(lambda: not engine_runs(engine), "the engine ends")
     noted = {resource["urn"] for resource in stack.state_resources()}
     cloud = stack.cloud()
@@ -103,7 +105,7 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     process = started(tmp_path)
     try:
         with pytest.raises(OfflineError, match=rf"prod: process {process.pid} is working on this stack"):
-            OfflineStack("prod", home=tmp_path).preview()
+            OfflineStack("prod", home=tmp_path, run=ground).preview()
     finally:
         process.kill()
         process.wait(timeout=60)
@@ -111,7 +113,7 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
 
 def test_what_no_state_knows_is_counted(tmp_path: Path) -> None:
     """Leftovers that cost money and that nothing shows."""
-    stack = OfflineStack("prod", home=tmp_path, checkpoints=False)
+    stack = OfflineStack("prod", home=tmp_path, run=ground, checkpoints=False)
     succeeded(stack.up())
     cloud = stack.cloud()
     address = next(cloud.all("aws:ec2/eip:Eip"))

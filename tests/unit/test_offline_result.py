@@ -200,3 +200,12 @@ def test_the_order_in_which_steps_end_is_kept() -> None:
     result, _, _ = watched(ended("delete", NETWORK))
     assert result.finished == [("delete", NETWORK)]
     assert result.steps == []
+
+
+def test_a_refused_look_up_is_one_line() -> None:
+    """A traceback of the SDK's in place of what to do."""
+    refused = diagnosed(
+        "python inline source runtime error: invoke of aws:efs/getFileSystem:getFileSystem failed:"
+        " aws:efs/getFileSystem:getFileSystem: deploy the primary stack first ()\nTraceback (most recent):\n"
+    )
+    assert watched(refused)[1].errors == ["aws:efs/getFileSystem:getFileSystem: deploy the primary stack first"]

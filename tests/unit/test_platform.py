@@ -1,8 +1,11 @@
 """Platform and the program: what a stack file becomes, read off the SDK's own registrations."""
 
 import json
+import os
 import re
 import runpy
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -286,6 +289,31 @@ def test_the_longest_names_fit(stack: str) -> None:
             assert name.minimum <= len(given) <= name.maximum, (resource.type, given)
             assert re.fullmatch(name.pattern, given), (resource.type, given)
     assert named > 70
+
+
+RENDER = """
+import json
+from tests.unit.test_platform import platform
+everything = [one for stack in ("prod", "dr") for one in platform(stack).everything]
+registered = sorted([one.type, one.name, one.protect, one.provider, one.inputs] for one in everything)
+print(json.dumps(registered, sort_keys=True))
+"""
+
+
+def test_two_renders_are_the_same_bytes() -> None:
+    """Guards against anything random, or in the order of a set: it would differ in every preview."""
+    renders = [
+        subprocess.run(
+            [sys.executable, "-c", RENDER],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert renders[0] == renders[1]
+    assert len(renders[0]) > 300_000  # some 800 resources: not two empty renders
 
 
 def test_program_reads_like_the_diagram() -> None:

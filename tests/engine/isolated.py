@@ -1,0 +1,55 @@
+"""Runs of the engine in a process of their own each.
+
+The SDKs keep servers and loops beyond a run. A process that has seen some hundred of them dies in gRPC now and then;
+one that is forked for a single run has seen none.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from offline.engine import OfflineError, OfflineStack
+from offline.result import Result, Step
+from offline.stack_files import stack_settings
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["tests.engine.preloaded"])
+
+
+class IsolatedStack(OfflineStack):
+    """A stack whose runs are processes. What a test replaces in its own process, they do not see."""
+
+    def __init__(self, stack: str, project: Path, home: Path) -> None:
+        """Prepare a stack. Its runs are never killed: the state need not be written after every step."""
+        super().__init__(stack, project=project, home=home, checkpoints=False)
+
+    @override
+    def _operate(self, operation: str, action: Callable[..., Any], on_step: Callable[[Step], None] | None) -> Result:
+        # Wrong settings are refused here, as they are.
+        stack_settings(self._project, self.stack)
+        ours, theirs = _FORKING.Pipe()
+        process = _FORKING.Process(target=_run, args=(theirs, self.stack, self._project, self.home, operation))
+        process.start()
+        theirs.close()
+        try:
+            result: Result | str = ours.recv()
+        finally:
+            process.join()
+        if isinstance(result, str):
+            raise OfflineError(result)
+        return result
+
+
+def _run(connection: Connection, stack: str, project: Path, home: Path, operation: str) -> None:
+    try:
+        result = getattr(OfflineStack(stack, project=project, home=home, checkpoints=False), operation)()
+    except OfflineError as error:
+        result = str(error)
+    connection.send(result)
+    connection.close()
