@@ -219,7 +219,7 @@ def test_what_a_real_user_encrypted_is_neither_read_nor_needed(checkout: Checkou
 
 
 def test_another_region(checkout: Checkout) -> None:
-    """A region that the settings accept and the offline cloud stumbles over; seconds of checks that decide nothing."""
+    """A region that the settings accept and the offline cloud stumbles over; and wrong seconds."""
     for stack in ("prod", "dr"):
         path = checkout.folder / f"Pulumi.{stack}.yaml"
         path.write_text(path.read_text().replace("us-east-1", "eu-central-1"))

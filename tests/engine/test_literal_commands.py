@@ -37,7 +37,13 @@ def run(tmp_path: Path) -> Generator[Run, None, None]:
     bring(stack_settings(ROOT, "prod"), cloud)
 
     def typed(command: str, expected: int = 0) -> str:
-        variables = {"HOME": str(tmp_path), "PULUMI_DEBUG_LANGUAGES": f"python:{port}"}
+        variables = {
+            "HOME": str(tmp_path),
+            "PULUMI_DEBUG_LANGUAGES": f"python:{port}",
+            # The state is not written after every step: nobody kills these runs, and it takes most of their time.
+            "PULUMI_EXPERIMENTAL": "true",
+            "PULUMI_SKIP_CHECKPOINTS": "true",
+        }
         with offline_environment(cloud, offline_providers(cloud, {}, []), tmp_path / "state", variables):
             done = subprocess.run(command.split(), cwd=checkout, capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stdout + done.stderr

@@ -294,9 +294,9 @@ def test_the_longest_names_fit(stack: str) -> None:
 RENDER = """
 import json
 from tests.unit.test_platform import platform
-everything = [one for stack in ("prod", "dr") for one in platform(stack).everything]
-registered = sorted([one.type, one.name, one.protect, one.provider, one.inputs] for one in everything)
-print(json.dumps(registered, sort_keys=True))
+for stack in ("prod", "dr"):
+    for one in sorted(platform(stack).everything, key=lambda one: (one.type, one.name)):
+        print(json.dumps([one.type, one.name, one.protect, one.provider, one.inputs], sort_keys=True))
 """
 
 
