@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ class Proposal:
     inputs: Inputs
     id: str | None = None
     unknown: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Inputs:
+    """Return what a text holds. Each resource is looked at some hundred times in a run, and read-only."""
+    return json.loads(text)
 
 
 class Cloud:
@@ -128,7 +135,7 @@ class Cloud:
             values,
         )
         for kind, name, owner, place, inputs, outputs in rows.fetchall():
-            yield Resource(kind, name, owner, place, json.loads(inputs), json.loads(outputs))
+            yield Resource(kind, name, owner, place, _parsed(inputs), _parsed(outputs))
 
     def find(self, *types: str, attribute: str = "id", value: object, region: str | None = None) -> Resource | None:
         """Return the first resource of the types whose attribute has the value, or None."""

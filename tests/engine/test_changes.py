@@ -52,15 +52,12 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {"adminCidrs": ["203.0.113.0/24", "198.51.100.0/24"]},
         {("update", "ManagedPrefixList"): 1},
     ),
-    "threshold": ({"failover": {"failureThreshold": 5}}, {("update", "HealthCheck"): 1}),
-    "operator": ({"failover": {"mode": "operator"}}, {("update", "HealthCheck"): 1}),
     # Interval is immutable: both checks that have one, and the calculated one follows.
     "interval": (
         {"failover": {"checkIntervalSeconds": 30}},
         {("replace", "HealthCheck"): 2, ("update", "HealthCheck"): 1},
     ),
     "flow logs": ({"network": {"flowLogDays": 90}}, {("update", "LogGroup"): 1}),
-    "endpoints": ({"network": {"interfaceEndpoints": False}}, {("delete", "VpcEndpoint"): 7}),
     "unprotected": (
         {"protection": False},
         {
@@ -91,7 +88,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {("update", "Group"): 1, ("update", "MetricAlarm"): 1, ("update", "BucketObjectv2"): 3},
     ),
     "spot share": ({"workers": {"spotShare": 0.25}}, {("update", "Group"): 1}),
-    "target": ({"workers": {"targetPercent": 60}}, {("update", "BucketObjectv2"): 3}),
     "receivers": ({"alerts": {**BLOCK["alerts"], "email": EMAIL}}, {("replace", "TopicSubscription"): 1}),
     "database days": (
         {"retention": {"databaseDays": 21}},
@@ -114,8 +110,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         # The list of images, and the bundles of three servers, two load balancers and the workers.
         {**NEW_VERSION_OF_AN_IMAGE, ("update", "BucketObjectv2"): 7},
     ),
-    "version of the database": ({"versions": {"postgresql": "15.12"}}, {("update", "Instance"): 3}),
-    "class of the database": ({"database": {"instanceClass": "db.m6i.xlarge"}}, {("update", "Instance"): 3}),
     "storage of the database": (
         {"database": {"storageGigabytes": 200}},
         {("update", "Instance"): 1, ("update", "ParameterGroup"): 1, ("update", "MetricAlarm"): 5},
@@ -125,10 +119,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {("create", "Instance"): 1, ("create", "LogGroup"): 1, ("create", "MetricAlarm"): 2},
     ),
     "type of the servers": ({"capacity": {"controlPlaneType": "m6in.4xlarge"}}, {("update", "Instance"): 3}),
-    "types of the workers": (
-        {"capacity": {"workerTypes": ["m6in.4xlarge", "r6in.4xlarge"]}},
-        {("update", "Group"): 1},
-    ),
     "profile": (
         {"capacity": {"profile": "recommended"}},
         {("update", "Instance"): 5, ("update", "Volume"): 3, ("update", "LaunchTemplate"): 1, ("update", "Group"): 1},
@@ -171,8 +161,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {"certificates": ACM},
         {**NO_PUBLIC_CERTIFICATE_OF_OURS, ("create", "MetricAlarm"): 1, ("delete", "MetricAlarm"): 1},
     ),
-    # Settings of services that no bundle has yet.
-    "nothing built yet": ({"monitoring": {"remoteWriteUrl": "https://metrics.example.com/write"}}, {}),
 }
 """By name: what is set, and how many resources of each type that creates, updates, replaces or deletes."""
 

@@ -44,7 +44,7 @@ def started(home: Path) -> subprocess.Popen[bytes]:
             return False
         cloud = Cloud(database)
         try:
-            return sum(resource.urn != GIVEN for resource in cloud.all()) >= 30
+            return sum(resource.urn != GIVEN for resource in cloud.all()) >= 10
         finally:
             cloud.close()
 

@@ -294,9 +294,8 @@ def test_the_longest_names_fit(stack: str) -> None:
 RENDER = """
 import json
 from tests.unit.test_platform import platform
-for stack in ("prod", "dr"):
-    for one in sorted(platform(stack).everything, key=lambda one: (one.type, one.name)):
-        print(json.dumps([one.type, one.name, one.protect, one.provider, one.inputs], sort_keys=True))
+for one in sorted(platform("prod").everything, key=lambda one: (one.type, one.name)):
+    print(json.dumps([one.type, one.name, one.protect, one.provider, one.inputs], sort_keys=True))
 """
 
 
@@ -313,7 +312,7 @@ def test_two_renders_are_the_same_bytes() -> None:
         for seed in ("1", "2")
     ]
     assert renders[0] == renders[1]
-    assert len(renders[0]) > 300_000  # some 800 resources: not two empty renders
+    assert len(renders[0]) > 200_000  # some 500 resources: not two empty renders
 
 
 def test_program_reads_like_the_diagram() -> None:
