@@ -350,7 +350,8 @@ class OfflineProvider(ResourceProviderServicer):
         if UNKNOWN in identity:
             # Of two ids that are not known yet neither is the other.
             identity += f" of {proposal.urn}"
-        if cloud.find(proposal.type, value=identity, region=proposal.region) is not None:
+        # Where there are rules for the name, they say what may exist twice: two groups may each have a hook "drain".
+        if rules.name is None and cloud.find(proposal.type, value=identity, region=proposal.region) is not None:
             raise Refused(f"{proposal.type}: {identity} exists already")
         values["id"] = identity
         outputs = {

@@ -464,3 +464,34 @@ def test_a_secret_is_marked_for_the_engine_and_stays_when_read(connect: Connect)
         result: Any = properties["result"]
         assert isinstance(result, Struct)
         assert result[rpc._special_sig_key] == rpc._special_secret_sig  # pyright: ignore[reportPrivateUsage]
+
+
+def test_resources_of_one_id_are_several(connect: Connect, cloud: Cloud) -> None:
+    """Twenty passwords that are one: all have the id "none", and the last one made takes the place of the others."""
+    token = "random:index/randomPassword:RandomPassword"
+    provider = connect(package="random")
+    made = {name: provider.create(token, {"length": 32}, name=name) for name in ("one", "two")}
+    assert {password.id for password in made.values()} == {"none"}
+    assert len({resource.outputs["result"] for resource in cloud.all(token)}) == 2
+
+    def delete(state: Struct) -> None:
+        provider.stub.Delete(provider_pb2.DeleteRequest(urn=urn(token, "two"), id="none", properties=state))
+
+    # A replacement is made before the old one goes: the old one's deletion leaves the new one where it is.
+    new = provider.create(token, {"length": 40}, name="two")
+    delete(made["two"].properties)
+    assert len(list(cloud.all(token))) == 2
+    delete(new.properties)
+    assert [resource.urn for resource in cloud.all(token)] == [urn(token, "one")]
+
+
+def test_two_groups_may_each_have_a_hook_of_one_name(east: Provider, cloud: Cloud) -> None:
+    """Two platforms in one account, of which the second cannot be deployed."""
+    hook = "aws:autoscaling/lifecycleHook:LifecycleHook"
+    transition = {"lifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING"}
+    for group in ("one", "two"):
+        cloud.put(Resource("aws:autoscaling/group:Group", group, urn("group", group), "us-east-1", {"name": group}))
+        east.create(hook, {"name": "drain", "autoscalingGroupName": group, **transition}, name=group)
+    assert len(list(cloud.all(hook))) == 2
+    again = {"name": "drain", "autoscalingGroupName": "two", **transition}
+    assert "is used by drain already" in refusal(lambda: east.create(hook, again, name="three"))
