@@ -324,16 +324,10 @@ def _served(provider: OfflineProvider) -> Generator[int, None, None]:
         server.stop(grace=None).wait()
 
 
-_FORGOTTEN: list[object] = []
-"""Callback servers of earlier runs. Never collected: gRPC's threads may still look at one that a failure left open,
-and a process that looks at what is gone dies (seen once in some 200 runs)."""
-
-
 def _forget_callbacks() -> None:
     """Forget the callback servers of earlier runs in this process.
 
     The SDK shuts them down at the end of a run, and would do so again in the next, in the wrong loop.
     """
     callbacks: Any = importlib.import_module("pulumi.runtime._callbacks")
-    _FORGOTTEN.extend(callbacks._CallbackServicer._servicers)
     callbacks._CallbackServicer._servicers.clear()
