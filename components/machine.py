@@ -10,7 +10,6 @@ import pulumi_aws as aws
 
 from configs.bundle import DATA_DEVICE
 from configs.nodes import NODE_TAG, Node, bundle_key
-from configs.tables.names import Names
 
 ROOT_GIGABYTES = 30
 """Amazon Linux takes 2, the images and binaries of a node's services some 5, twice while they are updated, and the
@@ -21,7 +20,6 @@ journal at most 4 (systemd's own cap). The image's own 8 would be full after the
 class Launch:
     """What the machines of a role share. ``instance_profile`` is a name, ``user_data`` plain text."""
 
-    names: Names
     image_id: str
     instance_profile: pulumi.Input[str]
     key_arn: pulumi.Input[str]

@@ -211,7 +211,6 @@ class Platform(pulumi.ComponentResource):
 
         def launch(role: Role) -> Launch:
             return Launch(
-                names=self._names,
                 image_id=settings.location.image_id,
                 instance_profile=identity.instance_profiles[role],
                 key_arn=self._key.arn,

@@ -74,7 +74,7 @@ def program(wanted: Wanted) -> Callable[[], None]:
             ControlPlaneArgs(
                 nodes=nodes,
                 bundles={node.name: json.dumps({node.name: wanted.bundle}) for node in nodes},
-                launch=Launch(NAMES, wanted.image, profile.name, key.arn, "#!/bin/sh\n", bucket.id),
+                launch=Launch(wanted.image, profile.name, key.arn, "#!/bin/sh\n", bucket.id),
                 instance_type=wanted.instance_type,
                 data_volume_gigabytes=500,
                 zones=LOCATION.zones,

@@ -45,7 +45,6 @@ def pool_with(root_volume_gigabytes: int = 500, bundle: str = "{}\n") -> Callabl
                 spot_share=settings.workers.spot_share,
                 instance_types=("m6in.2xlarge", "r6in.2xlarge"),
                 launch=Launch(
-                    names=names,
                     image_id=settings.location.image_id,
                     instance_profile=aws.iam.InstanceProfile("worker", name="worker", role=role.name, opts=opts).name,
                     key_arn=aws.kms.Key("key", opts=opts).arn,

@@ -6,10 +6,9 @@ import pytest
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.machine import Launch
 from configs.nodes import control_plane
-from configs.tables.names import Names
 from tests.unit.mocks import REGIONS, Run, run_in_region, stack_settings
 
-LAUNCH = Launch(Names("mlops", "123456789012", "us-east-1"), "ami-1", "profile", "key-arn", "#!/bin/sh", "bundles")
+LAUNCH = Launch("ami-1", "profile", "key-arn", "#!/bin/sh", "bundles")
 
 
 def no_gate(_: pulumi.ResourceHookArgs) -> None:

@@ -36,7 +36,7 @@ def pair(region: str = "us-west-2", protect: bool = True) -> Run:
                 vpc_id="vpc-1",
                 nodes=(ACTIVE, PASSIVE),
                 bundles={ACTIVE.name: "haproxy's bundle", PASSIVE.name: "nginx's bundle"},
-                launch=Launch(names, "ami-1", "profile", "key-arn", "#!/bin/sh", "bundles"),
+                launch=Launch("ami-1", "profile", "key-arn", "#!/bin/sh", "bundles"),
                 instance_type="c6in.xlarge",
                 node_subnet_ids=("private-1", "private-2", "private-3"),
                 node_security_group_id="sg-2",

@@ -10,12 +10,10 @@ import pytest
 
 from components.machine import DataVolume, Launch, Machine, MachineArgs, zone_of
 from configs.nodes import WORKER, Node, NodeRole
-from configs.tables.names import Names
 from tests.unit.mocks import REGIONS, Run, run_in_region
 
 NODE = Node("control-plane-1", NodeRole.CONTROL_PLANE, 0, IPv4Address("10.0.0.16"))
 LAUNCH = Launch(
-    names=Names("mlops", "123456789012", "us-west-2"),
     image_id="ami-1",
     instance_profile="profile",
     key_arn="key-arn",

@@ -27,7 +27,6 @@ def pool(
                 spot_share=spot_share,
                 instance_types=("m6in.2xlarge", "r6in.2xlarge"),
                 launch=Launch(
-                    names=names,
                     image_id="ami-1",
                     instance_profile="profile",
                     key_arn="arn:key",
