@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -73,6 +73,7 @@ class Cloud:
             "CREATE TABLE IF NOT EXISTS resource (type TEXT, id TEXT, urn TEXT, region TEXT, inputs TEXT,"
             " outputs TEXT, PRIMARY KEY (type, id, region, urn))"
         )
+        self._database.execute("CREATE TABLE IF NOT EXISTS retained (urn TEXT, id TEXT, PRIMARY KEY (urn, id))")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS made (type TEXT, urn TEXT, count INTEGER, PRIMARY KEY (type, urn))"
         )
@@ -108,6 +109,14 @@ class Cloud:
             (kind, urn),
         ).fetchall()
         return count
+
+    def note_retained(self, resources: Iterable[tuple[str, str]]) -> None:
+        """Note resources (urn and id) that are to outlive their deletion from the state that has them now."""
+        self._database.executemany("INSERT OR IGNORE INTO retained VALUES (?, ?)", resources)
+
+    def retained(self) -> set[tuple[str, str]]:
+        """Return what was ever noted as retained, urn and id."""
+        return {(urn, identity) for urn, identity in self._database.execute("SELECT urn, id FROM retained")}
 
     def remove(self, resource: Resource) -> None:
         """Delete the resource; nothing happens when it is gone already."""

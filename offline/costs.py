@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypedDict
 
-from offline.checks.common import values_at
-from offline.checks.tokens import (
+from engine.steps import Step
+from engine.tokens import (
     AUTOSCALING_GROUP,
     DATABASE,
     EIP,
@@ -26,8 +26,8 @@ from offline.checks.tokens import (
     VOLUME,
     VPC_ENDPOINT,
 )
+from offline.checks.common import values_at
 from offline.cloud import Inputs
-from offline.result import Step
 
 Billed = Iterator[tuple[str, int]]
 """What is billed, and how many of it."""

@@ -20,7 +20,7 @@ CHECKERS = {"us-east-1": "15.177.2.5", "us-west-2": "15.177.14.5", "eu-west-1": 
 """Three of Route 53's checkers, each with an address of its published ranges."""
 
 
-def _status(check: Resource | None) -> tuple[int, bytes]:
+def health_check_status(check: Resource | None) -> tuple[int, bytes]:
     """Answer GetHealthCheckStatus (API version 2013-04-01): nothing that is checked here answers."""
     if check is None:
         error = ElementTree.Element("ErrorResponse", xmlns=NAMESPACE)
@@ -62,7 +62,7 @@ def aws_endpoint(cloud: Cloud) -> Generator[str, None, None]:
             headers = dict[str, str]()
             match path.split("/"):
                 case ["2013-04-01", "healthcheck", identity, "status"]:
-                    status, body = _status(cloud.find(HEALTH_CHECK, value=identity))
+                    status, body = health_check_status(cloud.find(HEALTH_CHECK, value=identity))
                 case [bucket, _, *_]:
                     status, body, headers = _object(cloud, bucket, path.partition("/")[2])
                 case _:

@@ -27,12 +27,13 @@ from configs.settings.model import Settings
 from configs.settings.parse import SECRETS
 from configs.tables.flows import PREFIX_LIST_ENTRIES, Outside
 from configs.tables.names import PROJECT
+from engine.stack_files import ROOT, lacks_secrets, stack_settings, write_copy
+from engine.steps import PACKAGES, Step, Watch
 from offline.cloud import GIVEN, Cloud, Resource
 from offline.endpoint import aws_endpoint
 from offline.language_host import LOOPBACK, program, quick_sdk
 from offline.provider import OfflineProvider
-from offline.result import PACKAGES, Result, Step, Watch
-from offline.stack_files import ROOT, lacks_secrets, stack_settings, write_copy
+from offline.result import OfflineResult
 from toolchain.tools import find
 
 SECONDS_TO_END = 20
@@ -73,19 +74,19 @@ class OfflineStack:
 
     # What can be done with it.
 
-    def preview(self, on_step: Callable[[Step], None] | None = None) -> Result:
+    def preview(self, on_step: Callable[[Step], None] | None = None) -> OfflineResult:
         """Say what ``up`` would do."""
         return self._operate("preview", lambda stack, on_event: stack.preview(on_event=on_event), on_step)
 
-    def up(self, on_step: Callable[[Step], None] | None = None) -> Result:
+    def up(self, on_step: Callable[[Step], None] | None = None) -> OfflineResult:
         """Deploy."""
         return self._operate("up", lambda stack, on_event: stack.up(on_event=on_event), on_step)
 
-    def refresh(self, on_step: Callable[[Step], None] | None = None) -> Result:
+    def refresh(self, on_step: Callable[[Step], None] | None = None) -> OfflineResult:
         """Compare the state with the cloud, and take over what changed there."""
         return self._operate("refresh", lambda stack, on_event: stack.refresh(on_event=on_event), on_step)
 
-    def destroy(self, on_step: Callable[[Step], None] | None = None) -> Result:
+    def destroy(self, on_step: Callable[[Step], None] | None = None) -> OfflineResult:
         """Delete everything, in reverse order.
 
         Raises:
@@ -156,10 +157,10 @@ class OfflineStack:
         operation: str,
         action: Callable[[automation.Stack, Callable[[EngineEvent], None]], Any],
         on_step: Callable[[Step], None] | None,
-    ) -> Result:
+    ) -> OfflineResult:
         settings = stack_settings(self._project, self.stack)
         started = time.monotonic()
-        result = Result(self.stack, operation)
+        result = OfflineResult(self.stack, operation)
         with ExitStack() as held:
             held.enter_context(self._alone())
             cloud = self.cloud()
@@ -167,6 +168,12 @@ class OfflineStack:
             bring(settings, cloud)
             self._await_orphaned_engines()
             self._repair()
+            # Before anything is forgotten, so that a run that is killed does not turn it into a leftover.
+            cloud.note_retained(
+                (resource["urn"], resource["id"])
+                for resource in self.state_resources()
+                if resource.get("retainOnDelete")
+            )
             leftovers = {resource.urn: resource.id for resource in self._orphans(cloud)}
             stack = self._opened(held, cloud, leftovers, result)
             watch = Watch(result, {r["urn"]: r for r in self.state_resources()}, on_step)
@@ -178,11 +185,12 @@ class OfflineStack:
                 outputs = cast(Mapping[str, Any], getattr(done, "outputs", None) or {})
                 result.outputs = {name: output.value for name, output in outputs.items() if not output.secret}
             result.orphans = [resource.urn for resource in self._orphans(cloud)]
+            result.kept = [resource.urn for resource in self._unknown(cloud) if _is_kept(resource, cloud)]
         result.seconds = time.monotonic() - started
         return result
 
     def _opened(
-        self, held: ExitStack, cloud: Cloud, leftovers: Mapping[str, str], result: Result
+        self, held: ExitStack, cloud: Cloud, leftovers: Mapping[str, str], result: OfflineResult
     ) -> automation.Stack:
         providers = offline_providers(cloud, leftovers, result.adopted)
         result.calls = {package: provider.calls for package, provider in providers.items()}
@@ -219,6 +227,10 @@ class OfflineStack:
                 path.unlink()
 
     def _orphans(self, cloud: Cloud) -> list[Resource]:
+        """Return what exists of this stack and its state has never known: a killed run made it."""
+        return [resource for resource in self._unknown(cloud) if not _is_kept(resource, cloud)]
+
+    def _unknown(self, cloud: Cloud) -> list[Resource]:
         """Return what exists of this stack and its state does not know."""
         known = {(resource["urn"], resource.get("id")) for resource in self.state_resources()}
         return [
@@ -226,6 +238,11 @@ class OfflineStack:
             for resource in cloud.all()
             if resource.urn.startswith(f"urn:pulumi:{self.stack}::") and (resource.urn, resource.id) not in known
         ]
+
+
+def _is_kept(resource: Resource, cloud: Cloud) -> bool:
+    """Say whether a state knew a resource, and was to forget it instead of deleting it."""
+    return (resource.urn, resource.id) in cloud.retained()
 
 
 def _runs(pid: int) -> bool:

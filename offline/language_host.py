@@ -7,6 +7,7 @@ made complete: it lets a plain ``pulumi up --stack prod`` run here.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import runpy
 import sys
 import types
@@ -19,10 +20,11 @@ from typing import Any, cast
 import grpc
 import pulumi.log
 import pulumi.runtime.stack
+from google.protobuf import empty_pb2
 from pulumi.automation._server import LanguageServer
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc, source_pb2
 
-from offline.stack_files import ROOT
+from engine.stack_files import ROOT
 
 LOOPBACK = "127.0.0.1:0"
 """Only this machine may connect, on a port that is free: none can be taken already."""
@@ -64,20 +66,27 @@ def _say_nothing(*_: object) -> None:
     """Stand for a debug message."""
 
 
+def _no_stack_trace() -> source_pb2.StackTrace:
+    """Stand for the trace of a resource that was made elsewhere than in a constructor: it has no frames."""
+    return source_pb2.StackTrace()
+
+
 @contextmanager
 def quick_sdk() -> Generator[None, None, None]:
-    """Make the SDK faster while the block runs, in two places that change nothing of what it does.
+    """Make the SDK faster while the block runs, in three places that change nothing of what it deploys.
 
-    The wait, see ``patient_wait``; and debug messages, which nobody reads here: each is a call to the engine that the
-    program waits for, several a resource (a preview of `prod`: 4.6 s instead of 5.7).
+    The wait, see ``patient_wait``; debug messages, which nobody reads here: each is a call to the engine that the
+    program waits for, several a resource (a preview of `prod`: 4.6 s instead of 5.7); and the stack trace of each
+    resource, from which the engine keeps its place in the source: nothing reads it here (0.25 s of 3.1 s).
     """
-    before = pulumi.log.debug
-    pulumi.log.debug = _say_nothing
+    resource: Any = importlib.import_module("pulumi.runtime.resource")
+    before = pulumi.log.debug, resource._get_stack_trace
+    pulumi.log.debug, resource._get_stack_trace = _say_nothing, _no_stack_trace
     try:
         with patient_wait():
             yield
     finally:
-        pulumi.log.debug = before
+        pulumi.log.debug, resource._get_stack_trace = before
 
 
 class LanguageHost(LanguageServer):
@@ -88,6 +97,10 @@ class LanguageHost(LanguageServer):
     ) -> language_pb2.LanguageHandshakeResponse:
         """Return nothing: there is nothing to agree on."""
         return language_pb2.LanguageHandshakeResponse()
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Let the program run: it ends by itself when the engine answers no more."""
+        return empty_pb2.Empty()
 
 
 @contextmanager

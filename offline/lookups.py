@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offline.checks.tokens import FILE_SYSTEM
+from engine.tokens import FILE_SYSTEM
 from offline.cloud import GIVEN, Cloud, Inputs, Resource
 
 

@@ -13,16 +13,17 @@ from hashlib import sha256
 
 from configs.nodes import NODE_TAG, NodeRole, bundle_key, report_key
 from configs.reports import Report
-from offline.checks.tokens import BUCKET, INSTANCE
+from engine.tokens import BUCKET, INSTANCE, OBJECT
 from offline.cloud import Cloud, Resource
-
-OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 SILENT: frozenset[str] = frozenset()
 """Names of the nodes that stopped reporting an hour ago."""
 
 ILL: Mapping[str, str] = {}
 """Names of the nodes that report that they are not healthy, with the reason that they give."""
+
+PRIMARY_ANSWERS: bool | None = None
+"""What servers of the standby region report of the primary; None: they do not look."""
 
 SERVERS = 3
 """How many servers make a quorum: the fewest that the settings allow."""
@@ -81,4 +82,5 @@ def _report(cloud: Cloud, bucket: str, node: str, machine: Resource, there: Set[
         formed=_formed(node, there),
         healthy=node not in ILL,
         reason=ILL.get(node, ""),
+        primary_answers=PRIMARY_ANSWERS if node.startswith(NodeRole.CONTROL_PLANE) else None,
     )

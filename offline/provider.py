@@ -238,6 +238,10 @@ class OfflineProvider(ResourceProviderServicer):
         with self._answering("Update", token, context) as instance:
             inputs = to_plain(request.news)
             if request.preview:
+                with self._changing:
+                    draft = self._drawn_up()
+                    for before in draft.all(token, identity=request.id, region=instance.region, urn=request.urn):
+                        draft.put(replace(before, inputs=inputs))
                 counted = dict.fromkeys(self._counted(token, to_plain(request.old_inputs), inputs), UNKNOWN)
                 return provider_pb2.UpdateResponse(
                     properties=to_struct({**to_plain(request.olds), **inputs, **counted})
@@ -255,6 +259,10 @@ class OfflineProvider(ResourceProviderServicer):
         token = _token(request.urn)
         with self._answering("Delete", token, context) as instance:
             with self._changing:
+                if self._rules_of(token).deleted_elsewhere and not self._cloud.find(
+                    token, value=request.id, region=instance.region
+                ):
+                    return Empty()
                 resource = self._existing(token, request.id, request.urn, instance)
                 if token in GENERATORS and not _is_in(resource.outputs, to_plain(request.properties)):
                     # What replaces it has its id, and its place already.

@@ -14,11 +14,12 @@ from rich.text import Text
 from aws_rules.failover import switch_over
 from configs.settings.model import FailoverMode, Settings
 from configs.tables.names import SWITCH_FAILURE_THRESHOLD, PublicNames
+from engine.steps import REPLACEMENTS, Step
 from offline.costs import hourly
-from offline.result import REPLACEMENTS, Result, Step
+from offline.result import OfflineResult
 
-STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
-"""As Pulumi colours its own steps."""
+STYLES = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red", "forget": "cyan"}
+"""As Pulumi colours its own steps; what is forgotten leaves the state and stays in the cloud."""
 
 
 def switch_over_seconds(settings: Settings) -> int:
@@ -31,7 +32,7 @@ def switch_over_seconds(settings: Settings) -> int:
     return switch_over(failover.check_interval_seconds, threshold).total
 
 
-def as_data(result: Result, settings: Settings) -> dict[str, Any]:
+def as_data(result: OfflineResult, settings: Settings) -> dict[str, Any]:
     """Return a result as plain data, for ``--json``."""
     names = PublicNames(settings.domain)
     return {
@@ -51,9 +52,10 @@ def as_data(result: Result, settings: Settings) -> dict[str, Any]:
         "protected": protected(result.steps),
         "steps": [
             {
-                "operation": step.operation,
+                "operation": "forget" if step.forgotten else step.operation,
                 "urn": step.urn,
                 "type": step.type,
+                "component": step.component,
                 "region": step.region,
                 "changes": {change.path: change.kind for change in step.changes},
             }
@@ -65,6 +67,7 @@ def as_data(result: Result, settings: Settings) -> dict[str, Any]:
         "worstCaseFailoverSeconds": switch_over_seconds(settings),
         "adopted": result.adopted,
         "orphans": result.orphans,
+        "kept": result.kept,
         "outputs": result.outputs,
     }
 
@@ -126,6 +129,9 @@ def _headline(report: Mapping[str, Any]) -> Text:
         line.append("\n  protected:" + "".join(f"\n    {name}" for name in report["protected"]))
     if report["adopted"]:
         line.append(f"\n  an interrupted run had made {len(report['adopted'])} resources unnoted; adopted")
+    if report["kept"]:
+        names = ", ".join(urn.rpartition("::")[2] for urn in report["kept"])
+        line.append(f"\n  {len(report['kept'])} kept in the cloud and in no state any more: {names}")
     if report["orphans"]:
         line.append(
             f"\n  {len(report['orphans'])} orphans, which no state knows: {', '.join(report['orphans'])}", "red"
@@ -135,7 +141,7 @@ def _headline(report: Mapping[str, Any]) -> Text:
 
 def _changes(report: Mapping[str, Any]) -> list[RenderableType]:
     """Return a table of what is touched, the dangerous first; a first deployment needs none."""
-    order = {"replace": 0, "delete": 1, "update": 2, "create": 3}
+    order = {"replace": 0, "delete": 1, "forget": 2, "update": 3, "create": 4}
     steps = [step for step in report["steps"] if step["operation"] in order]
     if all(step["operation"] == "create" for step in steps) and len(steps) == sum(report["changes"].values()):
         return []

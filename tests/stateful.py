@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offline.result import Result
+from engine.steps import Result
 
 STATEFUL = frozenset(
     {
@@ -28,5 +28,7 @@ def destroyed(result: Result) -> list[str]:
     """Return what holds state and would not outlive a run."""
     gone = ("delete", "replace", "create-replacement", "delete-replaced")
     return [
-        f"{step.operation} {step.name}" for step in result.steps if step.type in STATEFUL and step.operation in gone
+        f"{step.operation} {step.name}"
+        for step in result.steps
+        if step.type in STATEFUL and step.operation in gone and not step.forgotten
     ]

@@ -123,6 +123,9 @@ PROMETHEUS_PASSWORD = SecretValue(
     "people at Prometheus, which has no login of its own: the load balancer asks for it",
 )
 
+PROMETHEUS_USER = "admin"
+"""User of the load balancer's login before Prometheus."""
+
 # Data.
 DATABASE_PASSWORD = SecretValue(
     "databasePassword", SecretKind.PASSWORD, _CONTROL_PLANE, "PgBouncer and Grafana at the database"

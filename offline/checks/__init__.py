@@ -65,7 +65,7 @@ _SUBJECTS = (
 CHECKS: dict[str, Check] = {check.__name__: check for subject in _SUBJECTS for check in subject.CHECKS}
 """The checks by the names that rule files use."""
 
-AT_THE_CHANGE = frozenset({"far_source", "new_source"})
+AT_THE_CHANGE = frozenset({"far_source", "file_system_protection", "new_source"})
 """The checks of what AWS itself says only when a change is meant: previews let it pass.
 
 A standby is previewed before its primary was ever deployed, and a program's own gates have their say before AWS does.

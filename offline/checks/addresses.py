@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
-from offline.checks.common import Check, is_missing, known_text, others, parent, siblings, values_at
-from offline.checks.tokens import (
+from engine.tokens import (
     INSTANCE,
     LOAD_BALANCER,
     MOUNT_TARGET,
@@ -18,6 +17,7 @@ from offline.checks.tokens import (
     VPC,
     VPC_ENDPOINT,
 )
+from offline.checks.common import Check, is_missing, known_text, others, parent, siblings, values_at
 from offline.cloud import Cloud, Inputs, Proposal
 
 LARGEST_PREFIX, SMALLEST_PREFIX = 16, 28

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text, parent, siblings, values_at
-from offline.checks.policies import statements_of
-from offline.checks.tokens import (
+from engine.tokens import (
     AUTOSCALING_GROUP,
     DATABASE,
     FILE_SYSTEM,
@@ -17,6 +15,8 @@ from offline.checks.tokens import (
     TOPIC,
     VOLUME,
 )
+from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text, parent, siblings, values_at
+from offline.checks.policies import statements_of
 from offline.cloud import Cloud, Proposal
 
 

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks.common import Check, is_given, known_text, others, parent, values_at
-from offline.checks.tokens import (
+from engine.tokens import (
     BUCKET,
     BUCKET_ENCRYPTION,
     BUCKET_OBJECT_LOCK,
@@ -18,6 +17,7 @@ from offline.checks.tokens import (
     KEY,
     REPLICA_KEY,
 )
+from offline.checks.common import Check, is_given, known_text, others, parent, values_at
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 
 METADATA_BYTES = 2_048

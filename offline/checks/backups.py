@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from engine.tokens import VAULT, VAULT_LOCK
 from offline.checks.common import Check, values_at
-from offline.checks.tokens import VAULT, VAULT_LOCK
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 
 START_WINDOW_MINUTES = 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from engine.tokens import BUCKET, PUBLIC_ACCESS_BLOCK
 from offline.checks.common import Check, known_text
 from offline.checks.policies import listed, statements_of
-from offline.checks.tokens import BUCKET, PUBLIC_ACCESS_BLOCK
 from offline.cloud import Cloud, Inputs, Proposal
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from engine.tokens import DATABASE, DATABASE_PARAMETERS, DATABASE_SUBNETS, SECURITY_GROUP, SUBNET
 from offline.checks.common import Check, is_given, is_missing, known_text, siblings, values_at
-from offline.checks.tokens import DATABASE, DATABASE_PARAMETERS, DATABASE_SUBNETS, SECURITY_GROUP, SUBNET
 from offline.cloud import Cloud, Proposal, Resource
 
 FAMILY, VERSION = "postgres15", re.compile(r"15(\.\d+)?")

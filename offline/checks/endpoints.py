@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from engine.tokens import VPC
 from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text, parent
-from offline.checks.tokens import VPC
 from offline.cloud import Cloud, Proposal
 
 GATEWAY_SERVICES = ("s3", "dynamodb")

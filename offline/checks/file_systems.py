@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from offline.checks.common import Check, is_given, is_missing, others, parent, siblings, values_at
+from engine.tokens import FILE_SYSTEM, FILE_SYSTEM_REPLICATION, SUBNET
+from offline.checks.common import Check, is_given, is_missing, is_unknown, others, parent, siblings, values_at
 from offline.checks.policies import statements_of
-from offline.checks.tokens import FILE_SYSTEM, FILE_SYSTEM_REPLICATION, SUBNET
 from offline.cloud import Cloud, Inputs, Proposal
 
 
@@ -35,6 +35,23 @@ def file_system_settings(proposal: Proposal, _: Cloud) -> Iterator[str]:
     for where, policy in values_at(inputs, "lifecyclePolicies[]"):
         if len(policy) != 1:
             yield f"{where}: {len(policy)} transitions, each entry of the list has one"
+
+
+def file_system_protection(proposal: Proposal, cloud: Cloud) -> Iterator[str]:
+    """Whether a file system may be overwritten is not changed while it is in a replication.
+
+    Not for previews: on the way home the replication is deleted between the preview and the change.
+    https://docs.aws.amazon.com/efs/latest/ug/API_UpdateFileSystemProtection.html (ReplicationAlreadyExists)
+    """
+    before = cloud.find(FILE_SYSTEM, value=proposal.id, region=proposal.region) if proposal.id else None
+    if before is None or is_unknown(proposal, "protection"):
+        return
+    if _block(before.inputs, "protection") == _block(proposal.inputs, "protection"):
+        return
+    for replication in cloud.all(FILE_SYSTEM_REPLICATION):
+        source, target = replication.attribute("sourceFileSystemId"), _block(replication.inputs, "destination")
+        if proposal.id in (source, target.get("fileSystemId")):
+            yield f"protection: {proposal.id} is in a replication: delete {replication.id} first"
 
 
 SECURITY_GROUPS = 5
@@ -133,6 +150,7 @@ def file_system_policy(proposal: Proposal, _: Cloud) -> Iterator[str]:
 
 CHECKS: tuple[Check, ...] = (
     file_system_settings,
+    file_system_protection,
     mount_target_zone,
     file_system_replication,
     access_point_directory,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.tokens import BUCKET, LOG_GROUP
 from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text
-from offline.checks.tokens import BUCKET, LOG_GROUP
 from offline.cloud import Cloud, Proposal
 
 

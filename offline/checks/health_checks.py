@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aws_rules.health_checks import MAXIMUM_CHILDREN
+from engine.tokens import HEALTH_CHECK
 from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text, values_at
-from offline.checks.tokens import HEALTH_CHECK
 from offline.cloud import Cloud, Proposal
 
 CHECKER_REGIONS = 3

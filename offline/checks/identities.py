@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from engine.tokens import BACKUP_SELECTION, BUCKET_REPLICATION, POLICY, ROLE
 from offline.checks.common import Check, known_text, siblings
 from offline.checks.policies import characters, grants, listed, statements_of
-from offline.checks.tokens import BACKUP_SELECTION, BUCKET_REPLICATION, POLICY, ROLE
 from offline.cloud import Cloud, Inputs, Proposal
 
 MANAGED_POLICY_CHARACTERS = 6_144

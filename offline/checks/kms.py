@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from engine.tokens import KEY
 from offline.checks.common import Check, is_missing, is_unknown, known_text, siblings
 from offline.checks.policies import listed, statements_of
-from offline.checks.tokens import KEY
 from offline.cloud import Cloud, Proposal
 
 KEY_POLICY_BYTES = 32_768

@@ -6,8 +6,8 @@ import base64
 import binascii
 from collections.abc import Iterator
 
+from engine.tokens import INSTANCE
 from offline.checks.common import Check, is_missing, known_text, others, values_at
-from offline.checks.tokens import INSTANCE
 from offline.cloud import Cloud, Proposal
 
 USER_DATA_BYTES = 16_384

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks.common import Check, is_given, is_missing, is_unknown, others, siblings, values_at
-from offline.checks.tokens import (
+from engine.tokens import (
     EGRESS_RULE,
     EIP,
     INGRESS_RULE,
@@ -21,6 +20,7 @@ from offline.checks.tokens import (
     VPC,
     VPC_ENDPOINT,
 )
+from offline.checks.common import Check, is_given, is_missing, is_unknown, others, siblings, values_at
 from offline.cloud import Cloud, Inputs, Proposal
 from offline.rules.model import package_rules
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.tokens import LOAD_BALANCER, RECORD, ZONE
 from offline.checks.common import Check, is_given, is_missing, is_unknown, known_text, others, parent, values_at
-from offline.checks.tokens import LOAD_BALANCER, RECORD, ZONE
 from offline.cloud import Cloud, Inputs, Proposal
 
 _POLICIES = (

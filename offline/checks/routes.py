@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.tokens import ROUTE, ROUTE_TABLE
 from offline.checks.addresses import family_problems
 from offline.checks.common import Check, is_given, known_text, others, parent, siblings
-from offline.checks.tokens import ROUTE, ROUTE_TABLE
 from offline.cloud import Cloud, Proposal
 
 

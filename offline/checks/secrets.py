@@ -6,9 +6,9 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterator
 
+from engine.tokens import KEY, REPLICA_KEY
 from offline.checks.common import Check, is_unknown, known_text, others, values_at
 from offline.checks.policies import statements_of
-from offline.checks.tokens import KEY, REPLICA_KEY
 from offline.cloud import Cloud, Inputs, Proposal
 
 SECRET_BYTES = 65_536

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from configs.tables.flows import RULES_PER_GROUP
+from engine.tokens import DEFAULT_SECURITY_GROUP, EGRESS_RULE, INGRESS_RULE, PREFIX_LIST, SECURITY_GROUP
 from offline.checks.addresses import FAMILIES, family_problems
 from offline.checks.common import Check, is_given, is_unknown, known_text, parent, siblings, values_at
-from offline.checks.tokens import DEFAULT_SECURITY_GROUP, EGRESS_RULE, INGRESS_RULE, PREFIX_LIST, SECURITY_GROUP
 from offline.cloud import Cloud, Inputs, Proposal
 
 _DIRECTIONS = {INGRESS_RULE: "ingress", EGRESS_RULE: "egress"}

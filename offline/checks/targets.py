@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
+from engine.tokens import INSTANCE, LOAD_BALANCER, TARGET_GROUP
 from offline.checks.common import Check, is_unknown, known_text, siblings
-from offline.checks.tokens import INSTANCE, LOAD_BALANCER, TARGET_GROUP
 from offline.cloud import Cloud, Proposal
 
 _TARGETS = {"instance": (INSTANCE, "id"), "alb": (LOAD_BALANCER, "arn")}

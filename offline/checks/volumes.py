@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from engine.tokens import INSTANCE, NETWORK_INTERFACE, SUBNET, VOLUME, VOLUME_ATTACHMENT
 from offline.checks.common import (
     Check,
     is_given,
@@ -17,7 +18,6 @@ from offline.checks.common import (
     siblings,
     values_at,
 )
-from offline.checks.tokens import INSTANCE, NETWORK_INTERFACE, SUBNET, VOLUME, VOLUME_ATTACHMENT
 from offline.cloud import Cloud, Proposal, Resource
 
 

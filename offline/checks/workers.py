@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import cast
 
+from engine.tokens import LAUNCH_TEMPLATE, TARGET_GROUP
 from offline.checks.common import Check, values_at
-from offline.checks.tokens import LAUNCH_TEMPLATE, TARGET_GROUP
 from offline.cloud import Cloud, Inputs, Proposal
 
 

@@ -77,6 +77,7 @@ class TypeRules(RuleModel):
     * ``counts``: outputs that are numbers and go up by one with every change, but for a change of the listed inputs
       alone (a launch template's latest version).
     * ``deletion_protection``: the input with which it refuses to be deleted, whatever Pulumi's own protection says.
+    * ``deleted_elsewhere``: somebody else may have deleted it (a day-2 command); the provider takes that for done.
     * ``delete_before_replace``: its name is the program's own, so that old and new would collide.
     * ``values``: allowed values (a list) or range, by property path. ``exactly_one`` / ``at_most_one``:
       groups of properties of which that many must be given. ``needs``: property -> properties that must be
@@ -89,6 +90,7 @@ class TypeRules(RuleModel):
     update: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()
     deletion_protection: str | None = None
+    deleted_elsewhere: bool = False
     delete_before_replace: bool = False
     name: Name | None = None
     references: dict[str, Reference] = {}

@@ -15,9 +15,9 @@ from typing import Any, cast
 import yaml
 
 from configs.tables.names import PROJECT
+from engine.stack_files import ROOT, STACKS
 from offline.cloud import Cloud, Resource
 from offline.engine import OfflineStack
-from offline.stack_files import ROOT, STACKS
 
 FOLDER = Path(__file__).parent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.archives import METADATA_BYTES
 from offline.cloud import Inputs, Resource
 from tests.rule_cases.bases import inputs

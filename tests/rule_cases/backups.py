@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.backups import CONTINUOUS_DAYS, START_WINDOW_MINUTES
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases import stores, workloads
 from tests.rule_cases.world import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs, Resource
 from tests.rule_cases.bases import RULE, inputs
 from tests.rule_cases.world import WORLD, existing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases.bases import inputs
 from tests.rule_cases.common import Case, case, record

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case
-from tests.rule_cases.world import FAR_KEY_ARN, KEY_ARN, elsewhere, existing, policy
+from tests.rule_cases.world import FAR_KEY_ARN, KEY_ARN, WORLD, elsewhere, existing, policy
 
 
 def _to(**destination: str) -> Inputs:
@@ -39,6 +39,16 @@ def _replication_cases() -> Iterator[Case]:
     yield case("target again", kind, check, _to(fileSystemId="fs-3", region="us-west-2"), also=target)
 
 
+def _protection_cases() -> Iterator[Case]:
+    kind, now = tokens.FILE_SYSTEM, {"creationToken": "now", "encrypted": True}
+    closed, opened = ({**now, "protection": {"replicationOverwrite": to}} for to in ("ENABLED", "DISABLED"))
+    here, replication = existing(kind, "fs-now", **closed), tokens.FILE_SYSTEM_REPLICATION
+    for name, source, target in (("source", "fs-now", "fs-far"), ("target", "fs-far", "fs-now")):
+        held = existing(replication, source, sourceFileSystemId=source, destination={"fileSystemId": target})
+        rule = "checks.file_system_protection"
+        yield Case(f"changed as {name}", kind, rule, closed, opened, [*WORLD, here, held], "fs-now")
+
+
 def cases() -> Iterator[Case]:
     """Yield the cases of this file."""
     kind, check = tokens.FILE_SYSTEM, "file_system_settings"
@@ -54,6 +64,7 @@ def cases() -> Iterator[Case]:
     )
     yield from _mount_target_cases()
     yield from _replication_cases()
+    yield from _protection_cases()
     point = tokens.ACCESS_POINT
     yield case("relative", point, "access_point_directory", {"rootDirectory": {"path": "jobs"}})
     yield case(

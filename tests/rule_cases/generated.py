@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import tokens, values_at
+from engine import tokens
+from offline.checks import values_at
 from offline.rules.model import Range, TypeRules, package_rules
 from tests.rule_cases.bases import inputs
 from tests.rule_cases.common import Case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.identities import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
 from tests.rule_cases.common import Case, case
 from tests.rule_cases.stores import POLICY_ATTACHMENT

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.images import REPLICATION_DESTINATIONS, REPLICATION_FILTERS, REPLICATION_RULES
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case

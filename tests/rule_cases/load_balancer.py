@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case
 from tests.rule_cases.world import BALANCER_ARN, TARGET_GROUP, existing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.machines import USER_DATA_BYTES
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case

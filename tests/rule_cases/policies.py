@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.policies import ROLE_POLICY_CHARACTERS
 from offline.cloud import Inputs
 from tests.rule_cases.common import Case, case

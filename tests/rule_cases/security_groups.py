@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.security_groups import RULES_PER_GROUP
 from tests.rule_cases.bases import RULE, inputs
 from tests.rule_cases.common import Case, case, many_rules

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases.world import ACCOUNT, DESTINATION_ARN, SECRET_ARN, TRUST_OF_SERVICES_ARN, VAULT_ARN, policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Inputs
 from tests.rule_cases.world import (
     ACCOUNT,

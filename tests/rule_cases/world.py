@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from offline.checks import tokens
+from engine import tokens
 from offline.cloud import Resource
 
 REGION = "us-east-1"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.stack_files import ROOT
+from engine.stack_files import ROOT
 from tests.parsing import parsed
 
 PACKAGES = (
@@ -18,8 +18,11 @@ PACKAGES = (
     "cli",
     "components",
     "configs",
+    "engine",
     "gates",
+    "lab",
     "offline",
+    "ops",
     "tests",
     "toolchain",
 )
@@ -32,8 +35,11 @@ ALLOWED = {
     "boot_agent": set[str](),
     "components": {"aws_rules", "components", "configs"},
     "configs": {"aws_rules", "configs"},
+    "engine": {"configs", "engine"},
     "gates": {"configs", "gates"},
-    "offline": {"aws_rules", "configs", "offline", "toolchain"},
+    "lab": {"aws_rules", "configs", "engine", "lab", "offline", "toolchain"},
+    "offline": {"aws_rules", "configs", "engine", "offline", "toolchain"},
+    "ops": {"aws_rules", "configs", "engine", "ops", "toolchain"},
     "toolchain": {"toolchain"},
     # Whatever they like: nothing depends on them.
     "bench": set(PACKAGES),

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offline.checks import CHECKS, tokens, values_at
+from engine import tokens
+from offline.checks import CHECKS, values_at
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 from offline.constraints import dependents, problems
 from offline.rules.model import TypeRules

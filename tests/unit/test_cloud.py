@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from engine.stack_files import ROOT
 from offline.cloud import Cloud, Resource
-from offline.stack_files import ROOT
 
 WRITE = (
     "import sys; from pathlib import Path; from offline.cloud import Cloud, Resource;"

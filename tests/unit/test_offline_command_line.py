@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import cli.cloud
 import cli.main
+from engine.stack_files import ROOT, STACKS, stack_settings
 from offline.engine import OfflineError
-from offline.result import Result
-from offline.stack_files import ROOT, STACKS, stack_settings
+from offline.result import OfflineResult
 from offline.summary import as_data
 
 
@@ -34,7 +34,7 @@ class Children:
         if stack in self.crash:
             return subprocess.CompletedProcess(command, 1, "", f"{stack}: no engine\n")
         errors = [f"{stack} [broke]"] if stack in self.fail else []
-        report = as_data(Result(stack, operation, errors=errors), stack_settings(ROOT, stack))
+        report = as_data(OfflineResult(stack, operation, errors=errors), stack_settings(ROOT, stack))
         return subprocess.CompletedProcess(command, 1 if errors else 0, json.dumps(report), "")
 
 

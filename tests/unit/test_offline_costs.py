@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from offline.checks import tokens
+from engine import tokens
+from engine.steps import REPLACEMENTS, Step
 from offline.costs import hourly
-from offline.result import REPLACEMENTS, Step
 
 
 def step(kind: str, inputs: dict[str, Any], operation: str = "create", component: str = "Part", **more: Any) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import Any, cast
 
 import pulumi.log
@@ -12,6 +13,7 @@ import pytest
 from offline.language_host import patient_wait, quick_sdk
 
 SDK: Any = cast(Any, pulumi.runtime.stack)
+RESOURCE: Any = importlib.import_module("pulumi.runtime.resource")
 
 
 def leave_by_failing() -> None:
@@ -70,10 +72,11 @@ def fail_inside() -> None:
 
 def test_the_sdk_is_left_as_it_was() -> None:
     """A patch that outlives its run, and hides the debug messages of somebody who looks for them."""
-    before = pulumi.log.debug, SDK.asyncio
+    before = pulumi.log.debug, SDK.asyncio, RESOURCE._get_stack_trace
     with quick_sdk():
         assert pulumi.log.debug is not before[0]
         assert SDK.asyncio is not before[1]
+        assert RESOURCE._get_source_position(RESOURCE._get_stack_trace()) is None
     with pytest.raises(ValueError, match="inside"):
         fail_inside()
-    assert (pulumi.log.debug, SDK.asyncio) == before
+    assert (pulumi.log.debug, SDK.asyncio, RESOURCE._get_stack_trace) == before

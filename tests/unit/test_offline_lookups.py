@@ -8,7 +8,7 @@ import pulumi_aws as aws
 import pytest
 from pulumi._types import output_type_types
 
-from offline.checks.tokens import FILE_SYSTEM
+from engine.tokens import FILE_SYSTEM
 from offline.cloud import Cloud, Resource
 from offline.lookups import NoAnswer, Question, answered
 

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from configs.reports import Report
+from engine.tokens import BUCKET, INSTANCE
 from offline import objects
-from offline.checks.tokens import BUCKET, INSTANCE
 from offline.cloud import Cloud, Resource
 from offline.endpoint import aws_endpoint
 from offline.objects import OBJECT

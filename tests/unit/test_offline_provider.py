@@ -194,6 +194,40 @@ def test_what_is_gone_is_neither_changed_nor_deleted(east: Provider) -> None:
     assert east.read(TOPIC, "gone").id == ""
 
 
+def test_what_somebody_else_may_delete_is_taken_for_deleted(east: Provider, cloud: Cloud) -> None:
+    """A way home that stops because its own command has deleted a replication already, as it must."""
+    east.delete("aws:efs/replicationConfiguration:ReplicationConfiguration", "fs-gone")
+    assert list(cloud.all()) == []
+
+
+def test_a_preview_knows_what_it_would_change(connect: Connect, cloud: Cloud) -> None:
+    """A preview of a replication refused for the protection that the same preview takes off its target."""
+    token, closed, opened = (
+        "aws:efs/fileSystem:FileSystem",
+        *({"creationToken": "files", "protection": {"replicationOverwrite": to}} for to in ("ENABLED", "DISABLED")),
+    )
+    east, west = connect("us-east-1"), connect("us-west-2")
+    ours, theirs = east.create(token, {"creationToken": "ours"}, name="ours"), west.create(token, closed)
+    replication = {
+        "sourceFileSystemId": ours.id,
+        "destination": {"fileSystemId": theirs.id, "region": "us-west-2"},
+    }
+    kind = "aws:efs/replicationConfiguration:ReplicationConfiguration"
+    assert "refuses to be overwritten" in refusal(lambda: east.create(kind, replication, preview=True))
+    request = provider_pb2.UpdateRequest(
+        urn=urn(token),
+        id=theirs.id,
+        olds=theirs.properties,
+        old_inputs=to_struct(closed),
+        news=to_struct(opened),
+        preview=True,
+    )
+    west.stub.Update(request)
+    east.create(kind, replication, preview=True)
+    assert [one.inputs.get("protection") for one in cloud.all(token)] == [None, closed["protection"]]
+    assert list(cloud.all(kind)) == []
+
+
 def test_each_connection_is_its_own_region(connect: Connect, cloud: Cloud) -> None:
     """Two regions of one program mixed up: a resource made, tagged, read or deleted in the other one."""
     east, west = connect("us-east-1", Region="east"), connect("us-west-2", Region="west")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.stack_files import ROOT
 from offline.sdk_types import UNKNOWN, NoSuchType, input_types, type_problems
-from offline.stack_files import ROOT
 
 VPC, GROUP = "aws:ec2/vpc:Vpc", "aws:autoscaling/group:Group"
 BALANCER, DATABASE = "aws:lb/loadBalancer:LoadBalancer", "aws:rds/instance:Instance"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from offline.result import Change, Result, Step
-from offline.stack_files import ROOT, stack_settings
+from engine.stack_files import ROOT, stack_settings
+from engine.steps import Change, Step
+from offline.result import OfflineResult
 from offline.summary import as_data, overview, switch_over_seconds
 
 REGION = {"prod": "us-east-1", "dr": "us-west-2"}
@@ -26,7 +28,7 @@ def step(operation: str, name: str, stack: str = "prod", kind: str = VPC, **more
 
 def report(*steps: Step, stack: str = "prod", operation: str = "up", **more: Any) -> dict[str, Any]:
     """Return a run's plain data, as a program reads it."""
-    result = Result(stack, operation, list(steps), seconds=1.25, **more)
+    result = OfflineResult(stack, operation, list(steps), seconds=1.25, **more)
     return json.loads(json.dumps(as_data(result, stack_settings(ROOT, stack))))
 
 
@@ -76,12 +78,24 @@ def test_plain_data_says_all_that_a_program_asks() -> None:
         ("create", "one", {}),
         ("update", "two", {"tags.Name": "update", "cidrBlock": "add"}),
     ]
+    assert {one["component"] for one in data["steps"]} == {"Network"}
     assert (data["adopted"], data["orphans"], data["outputs"]) == (
         ["urn:adopted"],
         ["urn:orphan"],
         {"role": "primary"},
     )
     assert data["worstCaseFailoverSeconds"] == switch_over_seconds(stack_settings(ROOT, "prod"))
+
+
+def test_what_is_forgotten_is_not_called_deleted() -> None:
+    """A run that seems to delete a database which stays, or says nothing of what it leaves behind."""
+    gone = replace(step("delete", "one"), retain=True)
+    data = report(gone, step("same", "two"), kept=["urn:pulumi:prod::p::t::one"])
+    assert [one["operation"] for one in data["steps"]] == ["forget"]
+    assert data["kept"] == ["urn:pulumi:prod::p::t::one"]
+    lines = shown(data)
+    assert [row[:2] for row in rows(lines, "forget", "delete")] == [["forget", "one"]]
+    assert "1 kept in the cloud and in no state any more: one" in "\n".join(lines)
 
 
 def test_what_is_deleted_is_not_counted_as_there() -> None:

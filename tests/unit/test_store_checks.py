@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.checks import tokens
+from engine import tokens
 from offline.checks.secrets import SECRET_BYTES
 from offline.cloud import Cloud, Inputs, Proposal, Resource
 from offline.constraints import dependents, problems

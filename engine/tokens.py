@@ -1,4 +1,4 @@
-"""Type tokens: how Pulumi, and so the rule files, name the types that checks speak of."""
+"""Type tokens: how Pulumi names the types that the offline checks and the day-2 commands speak of."""
 
 VPC = "aws:ec2/vpc:Vpc"
 INTERNET_GATEWAY = "aws:ec2/internetGateway:InternetGateway"
@@ -48,6 +48,7 @@ ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TOPIC = "aws:sns/topic:Topic"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 TOPIC_SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 BUCKET_ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 BUCKET_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 BUCKET_REPLICATION = "aws:s3/bucketReplicationConfig:BucketReplicationConfig"

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from configs.settings.model import Settings, StackRole
+from configs.settings.model import DatabaseSettings, Settings
 from configs.settings.parse import SECRETS, parse_settings
 from configs.settings.problem import BLOCK, Problem, SettingsError
 from configs.tables.names import PROJECT
@@ -77,19 +77,32 @@ def disagreements(settings: Mapping[str, Settings]) -> list[str]:
     names = ("account_id", "name", "domain", "hosted_zone_id", "regions")
     shared = (*names, "failover", "certificates", "edge", "versions")
     first, *others = settings
-    primaries = [f"Pulumi.{stack}.yaml" for stack, its in settings.items() if its.role is StackRole.PRIMARY]
+    primaries = [f"Pulumi.{stack}.yaml" for stack, its in settings.items() if its.is_primary]
     found = (
         []
         if len(primaries) == 1
-        else [f"role must be primary in exactly one of the stack files, not in {' and '.join(primaries) or 'none'}"]
+        else [
+            "role must be primary or returning in exactly one of the stack files,"
+            f" not in {' and '.join(primaries) or 'none'}"
+        ]
     )
-    return found + [
-        f"Pulumi.{first}.yaml and Pulumi.{other}.yaml differ in {Settings.model_fields[name].alias}:"
-        " both stacks must say the same, one cannot read the other"
-        for other in others
-        for name in shared
-        if getattr(settings[first], name) != getattr(settings[other], name)
-    ]
+    for other in others:
+        mine, theirs = settings[first], settings[other]
+        # Each region's database is the other one's source: named by its generation, that is all the other knows.
+        differing = [
+            Settings.model_fields[name].alias for name in shared if getattr(mine, name) != getattr(theirs, name)
+        ]
+        differing += [
+            f"database.{DatabaseSettings.model_fields[name].alias}"
+            for name in ("primary_generation", "standby_generation")
+            if getattr(mine.database, name) != getattr(theirs.database, name)
+        ]
+        found += [
+            f"Pulumi.{first}.yaml and Pulumi.{other}.yaml differ in {setting}:"
+            " both stacks must say the same, one cannot read the other"
+            for setting in differing
+        ]
+    return found
 
 
 def write_copy(project: Path, stack: str, folder: Path) -> None:
