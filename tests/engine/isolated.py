@@ -6,6 +6,7 @@ one that is forked for a single run has seen none.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -14,9 +15,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from engine.stack_files import stack_settings
+from engine.steps import Step
 from offline.engine import OfflineError, OfflineStack
-from offline.result import Result, Step
-from offline.stack_files import stack_settings
+from offline.result import OfflineResult
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["tests.engine.preloaded"])
@@ -30,7 +32,9 @@ class IsolatedStack(OfflineStack):
         super().__init__(stack, project=project, home=home, checkpoints=False)
 
     @override
-    def _operate(self, operation: str, action: Callable[..., Any], on_step: Callable[[Step], None] | None) -> Result:
+    def _operate(
+        self, operation: str, action: Callable[..., Any], on_step: Callable[[Step], None] | None
+    ) -> OfflineResult:
         # Wrong settings are refused here, as they are.
         stack_settings(self._project, self.stack)
         ours, theirs = _FORKING.Pipe()
@@ -38,7 +42,7 @@ class IsolatedStack(OfflineStack):
         process.start()
         theirs.close()
         try:
-            result: Result | str = ours.recv()
+            result: OfflineResult | str = ours.recv()
         finally:
             process.join()
         if isinstance(result, str):
@@ -47,6 +51,8 @@ class IsolatedStack(OfflineStack):
 
 
 def _run(connection: Connection, stack: str, project: Path, home: Path, operation: str) -> None:
+    # The process ends with its run, and has the memory for it: searching it for garbage only takes time.
+    gc.disable()
     try:
         result = getattr(OfflineStack(stack, project=project, home=home, checkpoints=False), operation)()
     except OfflineError as error:

@@ -10,7 +10,7 @@ import components.platform
 import gates.health_check
 import gates.quorum
 import gates.role_switch
-from offline.result import PACKAGES
+from engine.steps import PACKAGES
 from offline.rules.model import package_rules
 from offline.sdk_types import input_types, output_names, required_inputs
 

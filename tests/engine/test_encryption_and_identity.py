@@ -14,11 +14,11 @@ from configs.tables.names import SWITCH_BUCKET
 from offline.checks.common import values_at
 from offline.checks.policies import listed
 from offline.cloud import GIVEN, Cloud, Resource
-from offline.result import Result
+from offline.result import OfflineResult
 from offline.sdk_types import input_types
 from tests.engine.conftest import stack_of
 
-Deployed = tuple[Path, dict[str, Result]]
+Deployed = tuple[Path, dict[str, OfflineResult]]
 KEYS = ("aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey")
 DATABASE, BUCKET = "aws:rds/instance:Instance", "aws:s3/bucket:Bucket"
 BUCKET_ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"

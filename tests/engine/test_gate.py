@@ -9,7 +9,9 @@ import botocore.waiter
 import pytest
 
 from offline import endpoint
-from tests.engine.conftest import stack_here, succeeded, write_project
+from offline.engine import OfflineStack
+from tests.engine.conftest import succeeded, write_project
+from tests.engine.ways_in import failover_names, small_stack
 
 RECORD = "mlops-dns-origin.mlops.example.com-primary"
 CHECK = "mlops-dns-region"
@@ -22,31 +24,31 @@ def no_pause(_: float) -> None:
 NO_PAUSES = SimpleNamespace(sleep=no_pause)
 
 
-def names(home: Path) -> set[str]:
+def names(stack: OfflineStack) -> set[str]:
     """Return the names of the resources in the state."""
-    return {resource["urn"].rpartition("::")[2] for resource in stack_here("prod", home).state_resources()}
+    return {resource["urn"].rpartition("::")[2] for resource in stack.state_resources()}
 
 
 def test_a_check_without_a_verdict_is_never_attached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new inverted check, unhealthy until somebody looks, that sends everyone to the standby."""
+    stack = small_stack("prod", tmp_path, failover_names)
     monkeypatch.setattr(endpoint, "CHECKERS", {})
     monkeypatch.setattr(botocore.waiter, "time", NO_PAUSES)
     for _ in range(2):
-        result = stack_here("prod", tmp_path).up()
+        result = stack.up()
         assert any("has no verdict of all checkers after 300 s" in error for error in result.errors), result.errors
-        assert {"mlops-dns-switch", "mlops-dns-endpoint"} <= names(tmp_path)
-        assert not {RECORD, CHECK} & names(tmp_path)
+        assert {"mlops-dns-switch", "mlops-dns-endpoint"} <= names(stack)
+        assert not {RECORD, CHECK} & names(stack)
     monkeypatch.undo()
-    succeeded(stack_here("prod", tmp_path).up())
-    assert {RECORD, CHECK} <= names(tmp_path)
+    succeeded(stack.up())
+    assert {RECORD, CHECK} <= names(stack)
 
 
-def test_a_replaced_check_settles_before_it_counts(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_replaced_check_settles_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another interval replaces the checks: the old ones decide until the new ones have a verdict."""
+    succeeded(small_stack("prod", tmp_path / "home", failover_names).up())
     project = write_project(tmp_path / "project", lambda block: block.update(failover={"checkIntervalSeconds": 30}))
-    stack = stack_here("prod", home, project)
+    stack = small_stack("prod", tmp_path / "home", failover_names, project)
 
     def children() -> list[str]:
         return next(r for r in stack.state_resources() if r["urn"].endswith(CHECK))["inputs"]["childHealthchecks"]

@@ -11,10 +11,10 @@ import pytest
 from configs.tables.flows import HTTP, HTTPS
 from offline.checks.common import values_at
 from offline.cloud import Cloud, Resource
-from offline.result import Result
+from offline.result import OfflineResult
 from tests.engine.conftest import stack_of
 
-Deployed = tuple[Path, dict[str, Result]]
+Deployed = tuple[Path, dict[str, OfflineResult]]
 SERVING = ["us-east-1", "us-west-2"]
 SUBNET, GROUP = "aws:ec2/subnet:Subnet", "aws:ec2/securityGroup:SecurityGroup"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from configs.nodes import NODE_TAG
+from engine.stack_files import STACKS
+from engine.steps import Step
 from offline.provider import Call
-from offline.result import Result, Step
+from offline.result import OfflineResult
 from offline.rules.model import package_rules
 from offline.sdk_types import input_types, output_names
-from offline.stack_files import STACKS
 from tests.engine.conftest import stack_of
 
-Deployed = tuple[Path, dict[str, Result]]
+Deployed = tuple[Path, dict[str, OfflineResult]]
 REGION = {"prod": "us-east-1", "dr": "us-west-2"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offline.stack_files import STACKS
+from engine.stack_files import STACKS
 from tests.engine.conftest import stack_of, succeeded
 from tests.recorded import releases, restore
 from tests.stateful import STATEFUL, destroyed

@@ -24,7 +24,7 @@ from gates.quorum import quorum_gates
 from offline import objects
 from offline.cloud import GIVEN, Resource
 from offline.engine import OfflineStack
-from offline.result import Result
+from offline.result import OfflineResult
 from tests.engine.conftest import succeeded
 from tests.unit.mocks import stack_settings
 
@@ -103,7 +103,7 @@ def up(home: Path, wanted: Wanted) -> list[str]:
     return steps(succeeded(stack(home, wanted).up()))
 
 
-def steps(result: Result) -> list[str]:
+def steps(result: OfflineResult) -> list[str]:
     return [
         f"{operation} {urn.rpartition('::')[2]}"
         for operation, urn in result.finished
@@ -175,8 +175,10 @@ def test_protected_servers_are_never_fewer_and_unprotected_ones_go(home: Path) -
         "create servers-5-instance",
     ]
     for result in (stack(home, Wanted()).preview(), stack(home, Wanted()).up()):
-        assert any("control-plane-5 is no longer in the settings" in error for error in result.errors), result.errors
+        [refusal] = {error for error in result.errors if "control-plane-5 is no longer in the settings" in error}
+        assert "put it back, set mlops-ha:platform.protection to false, run `up`, take it out and run `up`" in refusal
     assert steps(result) == []
+    # The documented way.
     up(home, replace(five, protect=False))
     gone = up(home, Wanted(protect=False))
     assert [step for step in gone if "instance" in step] == ["delete servers-5-instance", "delete servers-4-instance"]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from configs.settings.parse import SECRETS
+from engine.stack_files import STACKS
 from offline.cloud import Cloud
-from offline.result import Result
-from offline.stack_files import STACKS
+from offline.result import OfflineResult
 from tests.engine.conftest import stack_of
 
-Deployed = tuple[Path, dict[str, Result]]
+Deployed = tuple[Path, dict[str, OfflineResult]]
 
 PASSWORD, PRIVATE_KEY = "random:index/randomPassword:RandomPassword", "tls:index/privateKey:PrivateKey"
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
@@ -35,7 +35,7 @@ def secrets_of(cloud: Cloud) -> set[str]:
     return {value.splitlines()[1] if value.startswith("-----BEGIN") else value for value in values}
 
 
-def places(home: Path, results: dict[str, Result]) -> Iterator[tuple[str, str]]:
+def places(home: Path, results: dict[str, OfflineResult]) -> Iterator[tuple[str, str]]:
     """Yield where a secret might stand, and the text that stands there."""
     cloud = stack_of("prod", home).cloud()
     for resource in cloud.all():
@@ -50,7 +50,7 @@ def places(home: Path, results: dict[str, Result]) -> Iterator[tuple[str, str]]:
         yield f"steps of {stack}", json.dumps([dict(step.inputs) for step in results[stack].steps], default=str)
 
 
-def leaks(home: Path, results: dict[str, Result], secrets: set[str]) -> list[str]:
+def leaks(home: Path, results: dict[str, OfflineResult], secrets: set[str]) -> list[str]:
     """Return where a secret stands in the clear."""
     return [place for place, text in places(home, results) if any(secret in text for secret in secrets)]
 

@@ -14,8 +14,8 @@ from components.machine import Launch
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from configs.policies import trust
 from configs.tables.names import Names
+from engine.stack_files import ROOT, stack_settings
 from offline.engine import OfflineStack
-from offline.stack_files import ROOT, stack_settings
 from tests.engine.conftest import succeeded
 
 GROUP = "aws:autoscaling/group:Group"
