@@ -21,12 +21,17 @@ https://docs.aws.amazon.com/aws-backup/latest/devguide/API_PutBackupVaultLockCon
 
 @dataclass(frozen=True)
 class ArchiveArgs:
-    """What the archive is made from; ``names`` are those of the archive region."""
+    """What the archive is made from; ``names`` are those of the archive region.
+
+    ``database_arn`` is None while the region's database is a replica, of which RDS does not promise to copy the
+    automated backups (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ReplicateBackups.html). What was
+    copied stays until its time is up.
+    """
 
     names: Names
     primary_key_arn: pulumi.Input[str]
     retention: RetentionSettings
-    database_arn: pulumi.Input[str]
+    database_arn: pulumi.Input[str] | None
     protect: bool
 
 
@@ -50,14 +55,15 @@ class Archive(pulumi.ComponentResource):
         self.key_arn = key.arn
         self.bucket = self._locked_bucket()
         self.vault_arn = self._locked_vault()
-        aws.rds.InstanceAutomatedBackupsReplication(
-            f"{name}-database",
-            source_db_instance_arn=args.database_arn,
-            retention_period=args.retention.database_days,
-            kms_key_id=key.arn,
-            # A database has one replication into a region: RDS refuses the new one while the old one is there.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
+        if args.database_arn is not None:
+            aws.rds.InstanceAutomatedBackupsReplication(
+                f"{name}-database",
+                source_db_instance_arn=args.database_arn,
+                retention_period=args.retention.database_days,
+                kms_key_id=key.arn,
+                # A database has one replication into a region: RDS refuses the new one while the old one is there.
+                opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            )
         self.register_outputs({"bucket": self.bucket.id, "vault": self.vault_arn})
 
     def _locked_bucket(self) -> PrivateBucket:

@@ -14,19 +14,23 @@ from components.ml_data import MlData
 from components.postgres import Postgres
 from components.replication import Replication, ReplicationArgs
 from components.shared_assets import SharedAssets
-from configs.settings.model import Settings
+from configs.settings.model import Settings, StackRole
 from configs.tables.names import Names
 from configs.tables.versions import images
 
 
 @dataclass(frozen=True)
 class CopiesArgs:
-    """What is copied. ``archive`` is the provider of the archive region, ``archive_names`` the names in it."""
+    """What is copied. ``archive`` is the provider of the archive region, ``archive_names`` the names in it.
+
+    ``standby`` is the provider of the standby region.
+    """
 
     settings: Settings
     names: Names
     archive_names: Names
     archive: aws.Provider
+    standby: aws.Provider
     shared: SharedAssets
     database: Postgres
     ml_data: MlData
@@ -40,16 +44,28 @@ class Copies(pulumi.ComponentResource):
         super().__init__("mlops:platform:Copies", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         settings, shared = args.settings, args.shared
+        returning = settings.role is StackRole.RETURNING
         archive = Archive(
             f"{name}-archive",
             ArchiveArgs(
-                args.archive_names, shared.key_arn, settings.retention, args.database.arn, settings.protection
+                args.archive_names,
+                shared.key_arn,
+                settings.retention,
+                None if returning else args.database.arn,
+                settings.protection,
             ),
             pulumi.ResourceOptions(parent=self, providers=[args.archive]),
         )
         replication = Replication(
             f"{name}-replication",
-            ReplicationArgs(args.names, shared.backups, shared.replicas, archive, args.ml_data.file_system_id),
+            ReplicationArgs(
+                args.names,
+                shared.backups,
+                shared.replicas,
+                archive,
+                args.ml_data.file_system_id,
+                from_standby=args.standby if returning else None,
+            ),
             child,
         )
         Images(
@@ -70,6 +86,8 @@ class Copies(pulumi.ComponentResource):
                 names=args.names,
                 key_arn=shared.key_arn,
                 archive_vault_arn=archive.vault_arn,
+                # A replica of PostgreSQL has snapshots like any other database, which is what AWS Backup takes.
+                # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ReadRepl.html
                 resources=(args.ml_data.file_system_arn, args.database.arn),
                 retention=settings.retention,
                 protect=settings.protection,

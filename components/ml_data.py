@@ -17,7 +17,8 @@ class MlDataArgs:
     """What the file system is made from; one data subnet a zone.
 
     ``key_arn`` is given where the file system is made. Without it the file system is the replica, which the primary
-    stack made in this region.
+    stack made in this region. ``replication_overwrite`` is whether a replication may write into what is made: ENABLED
+    protects it from that, DISABLED lets it, None leaves it at AWS's default, which protects it.
     """
 
     names: Names
@@ -25,6 +26,7 @@ class MlDataArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     protect: bool
+    replication_overwrite: str | None = None
 
 
 class MlData(pulumi.ComponentResource):
@@ -74,6 +76,9 @@ class MlData(pulumi.ComponentResource):
                 aws.efs.FileSystemLifecyclePolicyArgs(transition_to_ia="AFTER_30_DAYS"),
                 aws.efs.FileSystemLifecyclePolicyArgs(transition_to_primary_storage_class="AFTER_1_ACCESS"),
             ],
+            protection=aws.efs.FileSystemProtectionArgs(replication_overwrite=self._args.replication_overwrite)
+            if self._args.replication_overwrite
+            else None,
             tags={"Name": f"{self._name}-files"},
             opts=pulumi.ResourceOptions(parent=self, protect=self._args.protect),
         )

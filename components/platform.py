@@ -27,6 +27,7 @@ from components.providers import OtherRegions, platform_tags
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.shared_assets import SharedAssets, SharedAssetsArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
+from configs.database import database_identifier
 from configs.node_policies import certificate_arn
 from configs.nodes import WORKER, control_plane, load_balancers
 from configs.settings.model import Settings, StackRole
@@ -34,7 +35,7 @@ from configs.tables.addresses import Tier
 from configs.tables.capacity import CAPACITY
 from configs.tables.certificates import Certificate
 from configs.tables.flows import Role
-from configs.tables.names import DATABASE, EncryptionKeyName, Names, PublicNames
+from configs.tables.names import EncryptionKeyName, Names, PublicNames
 from configs.tables.versions import Software
 from configs.user_data import user_data
 
@@ -43,8 +44,9 @@ from configs.user_data import user_data
 class Gates:
     """What `up` waits for, or stops at, between two steps.
 
-    ``health_check_settled``: see ``FailoverDnsArgs.settled``. ``role_switch`` refuses to turn an active region back
-    into a standby. ``others_are_whole``, by node: before a machine is touched, the others of its group are healthy.
+    ``health_check_settled``: see ``FailoverDnsArgs.settled``. ``role_switch`` refuses to make a database a replica
+    again that was promoted. ``others_are_whole``, by node: before a machine is touched, the others of its group are
+    healthy.
     """
 
     health_check_settled: pulumi.ResourceHook
@@ -150,6 +152,7 @@ class Platform(pulumi.ComponentResource):
                 names=self._names,
                 settings=settings.database,
                 role=settings.role,
+                generation=settings.database_generation,
                 version=settings.version(Software.POSTGRESQL),
                 retention_days=settings.retention.database_days,
                 zones=settings.location.zones,
@@ -157,7 +160,7 @@ class Platform(pulumi.ComponentResource):
                 security_group_id=self._groups.ids[Role.DATABASE],
                 key_arn=self._key.arn,
                 password=self._shared.database_password if self._shared else None,
-                source_arn=self._names_in(regions.primary.name).arn("rds", f"db:{settings.name}-{DATABASE}"),
+                source_arn=self._source_arn(),
                 protect=settings.protection,
                 role_switch=self._args.gates.role_switch,
             ),
@@ -171,6 +174,7 @@ class Platform(pulumi.ComponentResource):
                 subnet_ids=self._network.subnet_ids[Tier.DATA],
                 security_group_id=self._groups.ids[Role.FILE_SYSTEM],
                 protect=settings.protection,
+                replication_overwrite=self._replication_overwrite(),
             ),
             self._child,
         )
@@ -182,12 +186,32 @@ class Platform(pulumi.ComponentResource):
                     self._names,
                     self._names_in(regions.archive.name),
                     elsewhere.archive,
+                    elsewhere.standby,
                     self._shared,
                     self._database,
                     self._ml_data,
                 ),
                 self._child,
             )
+
+    def _source_arn(self) -> str:
+        """Return the ARN of the other region's database: known by its name, nothing is read of the other stack."""
+        settings = self._settings
+        other, generation = (
+            (settings.regions.standby, settings.database.standby_generation)
+            if settings.is_primary
+            else (settings.regions.primary, settings.database.primary_generation)
+        )
+        names = self._names_in(other.name)
+        return names.arn("rds", f"db:{database_identifier(names, generation)}")
+
+    def _replication_overwrite(self) -> str | None:
+        """Return whether the file system is protected from being replicated into: not while ML data comes home."""
+        if self._settings.role is StackRole.RETURNING:
+            return "DISABLED"
+        # What was never overwritten is left at AWS's default. Afterwards EFS protects it itself: said, so that the
+        # next time finds a change to make.
+        return "ENABLED" if self._settings.database.primary_generation > 1 else None
 
     def _machines(self) -> None:
         """Create the nodes, and where they find what they are to be."""
@@ -275,7 +299,7 @@ class Platform(pulumi.ComponentResource):
     def _ways_in(self) -> None:
         """Create the names, and what stands before and beside them."""
         name, settings = self._name, self._settings
-        primary = settings.role is StackRole.PRIMARY
+        primary = settings.is_primary
         public_names = PublicNames(settings.domain)
         if not primary:
             FailoverSwitch(
@@ -318,7 +342,10 @@ class Platform(pulumi.ComponentResource):
                 target_groups=self._balancer.target_group_suffixes,
                 worker_group=self._workers.group_name,
                 file_system_id=self._ml_data.file_system_id,
-                file_system_copy_id=self._shared.replicas.file_system_id if self._shared else None,
+                # On the way home the standby region's file system is the source, and its metrics are in that region.
+                file_system_copy_id=self._shared.replicas.file_system_id
+                if self._shared and settings.role is StackRole.PRIMARY
+                else None,
                 certificate_arn=certificate_arn(settings) if in_acm else None,
                 # Of what lies in ACM, ACM itself says when it ends.
                 certificates=[one for one in Certificate if not (in_acm and one is Certificate.PUBLIC)],

@@ -15,6 +15,8 @@ from configs.database import (
     LOG_DAYS,
     NAME,
     PASSWORD_VERSION,
+    database_identifier,
+    database_label,
     log_group,
     parameter_family,
     parameters,
@@ -30,13 +32,15 @@ from configs.tables.names import DATABASE, Names
 class PostgresArgs:
     """What the database is made from; subnets in the order of ``zones``.
 
-    ``password`` is the primary's alone: a replica has what its source has. ``source_arn`` is the primary's ARN, which
-    a standby replicates. ``role_switch`` refuses what AWS refuses: to give a promoted database a source again.
+    ``generation`` counts the region's databases, ``source_arn`` is that of the other region's, which a replica
+    replicates. ``password`` is the first primary's alone: a replica has what its source has. ``role_switch`` refuses
+    what AWS refuses: to give a promoted database a source again.
     """
 
     names: Names
     settings: DatabaseSettings
     role: StackRole
+    generation: int
     version: str
     retention_days: int
     zones: Sequence[str]
@@ -53,7 +57,11 @@ class Postgres(pulumi.ComponentResource):
     """A Multi-AZ instance, not a Multi-AZ cluster: only an instance can be replicated to another region.
 
     A standby's database becomes the active one's by losing its source: one update, nothing else. So what a replica
-    takes from its source (engine, user, password, name) stays unsaid after the promotion too.
+    takes from its source (engine, user, password, name) stays unsaid after the promotion too, and of every database
+    but a region's first: all others began as replicas.
+
+    A later generation is another resource with another identifier. Its predecessor leaves the program and stays in
+    AWS: it alone has the transactions that were never replicated.
     """
 
     address: pulumi.Output[str]
@@ -67,7 +75,9 @@ class Postgres(pulumi.ComponentResource):
     def __init__(self, name: str, args: PostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Create the database."""
         super().__init__("mlops:platform:Postgres", name, None, opts)
-        self._name, self._args = name, args
+        self._name, self._args, self._label = name, args, database_label(args.generation)
+        self._replicates = args.role in (StackRole.STANDBY, StackRole.RETURNING)
+        self._suffix = "" if args.generation == 1 else f"-{args.generation}"
         self._subnets = aws.rds.SubnetGroup(
             f"{name}-subnets",
             name=args.names.regional(DATABASE),
@@ -91,12 +101,12 @@ class Postgres(pulumi.ComponentResource):
         )
         main = self._main()
         self.address, self.arn = main.address, main.arn
-        self.identifiers = {DATABASE: main.identifier}
-        self.replica_identifiers = {DATABASE: main.identifier} if args.role is StackRole.STANDBY else {}
+        self.identifiers = {self._label: main.identifier}
+        self.replica_identifiers = {self._label: main.identifier} if self._replicates else {}
         if args.role is StackRole.PRIMARY:
             zones = replica_zones(args.zones, args.settings.replica_count)
             for number, zone in enumerate(zones, start=1):
-                label = f"{DATABASE}-replica-{number}"
+                label = f"{self._label}-replica-{number}"
                 self.replica_identifiers[label] = self._replica(label, number, zone, main).identifier
         self.identifiers |= self.replica_identifiers
         self.register_outputs({"address": self.address, "arn": self.arn})
@@ -104,8 +114,11 @@ class Postgres(pulumi.ComponentResource):
     def _main(self) -> aws.rds.Instance:
         """Return the database that serves, or that will once it is promoted."""
         args = self._args
-        own = {
-            StackRole.PRIMARY: {
+        own: dict[str, Any] = {}
+        if self._replicates:
+            own = {"replicate_source_db": args.source_arn}
+        elif args.role is StackRole.PRIMARY and args.generation == 1:
+            own = {
                 "engine": "postgres",
                 "engine_version": args.version,
                 "allocated_storage": args.settings.storage_gigabytes,
@@ -114,28 +127,25 @@ class Postgres(pulumi.ComponentResource):
                 # Not the password that RDS would manage: with it, AWS allows no replicas.
                 "password_wo": args.password,
                 "password_wo_version": PASSWORD_VERSION,
-            },
-            StackRole.STANDBY: {"replicate_source_db": args.source_arn},
-            StackRole.ACTIVE: {},
-        }[args.role]
+            }
         return self._instance(
-            f"{self._name}-database",
-            args.names.regional(DATABASE),
+            f"{self._name}-database{self._suffix}",
+            database_identifier(args.names, args.generation),
             {
                 **own,
                 "kms_key_id": args.key_arn,
                 "db_subnet_group_name": self._subnets.name,
                 "multi_az": True,
-                # On in the standby too: switched on at the promotion they would restart the database, just then.
+                # On in a replica too: switched on at the promotion they would restart the database, just then.
                 # While a backup runs, AWS does not promote (the failover waits for its end, some minutes).
                 "backup_retention_period": args.retention_days,
                 "backup_window": args.settings.backup_window,
                 "delete_automated_backups": not args.protect,
                 # AWS takes no last snapshot of a replica.
-                "skip_final_snapshot": not args.protect or args.role is StackRole.STANDBY,
-                "final_snapshot_identifier": args.names.regional(f"{DATABASE}-final"),
+                "skip_final_snapshot": not args.protect or self._replicates,
+                "final_snapshot_identifier": args.names.regional(f"{self._label}-final"),
             },
-            from_snapshot=args.role is StackRole.STANDBY,
+            from_snapshot=self._replicates,
             hooks=pulumi.ResourceHookBinding(before_update=[args.role_switch]),
         )
 
@@ -150,7 +160,7 @@ class Postgres(pulumi.ComponentResource):
             "skip_final_snapshot": True,
         }
         return self._instance(
-            f"{self._name}-replica-{number}", self._args.names.regional(label), own, from_snapshot=True
+            f"{self._name}{self._suffix}-replica-{number}", self._args.names.regional(label), own, from_snapshot=True
         )
 
     def _instance(
@@ -171,7 +181,8 @@ class Postgres(pulumi.ComponentResource):
             retention_in_days=LOG_DAYS,
             kms_key_id=args.key_arn,
             tags={"Name": f"{label}-log"},
-            opts=pulumi.ResourceOptions(parent=self),
+            # It is the log of a database that stays.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.protect),
         )
         return aws.rds.Instance(
             label,
@@ -202,6 +213,9 @@ class Postgres(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
+                # Whoever lifts the protection wants it out of the program (ADR 16). Deleted are databases by hand,
+                # or with the setting `protection` off.
+                retain_on_delete=args.protect,
                 depends_on=[log],
                 hooks=hooks,
                 # A replica starts from a snapshot, copied from the other region and loaded into new storage. The

@@ -12,7 +12,7 @@ import pulumi_docker as docker
 import pulumi_random as random
 import pulumi_tls as tls
 
-from configs.settings.model import Settings, StackRole
+from configs.settings.model import Settings
 from configs.tables.names import PROJECT, Names
 
 
@@ -49,7 +49,7 @@ def providers(settings: Settings) -> Providers:
     its region is lost, fails every run. Only the primary makes secrets, mirrors images and speaks to the edge.
     """
     own: list[pulumi.ProviderResource] = [_region(settings, settings.location.name)]
-    if settings.role is not StackRole.PRIMARY:
+    if not settings.is_primary:
         return Providers(own, None)
     registry = Names(settings.name, settings.account_id, settings.location.name).registry_host()
     own += [

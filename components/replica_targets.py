@@ -17,11 +17,15 @@ from configs.tables.versions import Software
 
 @dataclass(frozen=True)
 class ReplicaTargetsArgs:
-    """What the targets are made from; ``names`` are those of the standby region."""
+    """What the targets are made from; ``names`` are those of the standby region.
+
+    ``is_source`` is whether ML data is copied out of that region now, on the way home, instead of into it.
+    """
 
     names: Names
     primary_key_arn: pulumi.Input[str]
     protect: bool
+    is_source: bool = False
 
 
 class ReplicaTargets(pulumi.ComponentResource):
@@ -53,8 +57,12 @@ class ReplicaTargets(pulumi.ComponentResource):
             encrypted=True,
             kms_key_id=key.arn,
             throughput_mode="elastic",
-            # Otherwise EFS refuses to replicate into it. While it does, the file system is read-only.
-            protection=aws.efs.FileSystemProtectionArgs(replication_overwrite="DISABLED"),
+            # Unless DISABLED, EFS refuses to replicate into it. While it does, the file system is read-only. When a
+            # replication is deleted EFS itself protects its target again: said here too, so that the next one finds
+            # a change to make (https://docs.aws.amazon.com/efs/latest/ug/replication-overwrite.html).
+            protection=aws.efs.FileSystemProtectionArgs(
+                replication_overwrite="ENABLED" if args.is_source else "DISABLED"
+            ),
             tags={"Name": label},
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         ).id

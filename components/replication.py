@@ -24,13 +24,17 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-time-control.h
 
 @dataclass(frozen=True)
 class ReplicationArgs:
-    """What is replicated, and whereto; ``names`` are those of the primary region."""
+    """What is replicated, and whereto; ``names`` are those of the primary region.
+
+    ``from_standby`` is the standby region's provider while ML data comes home from there, None while it goes there.
+    """
 
     names: Names
     backups: PrivateBucket
     targets: ReplicaTargets
     archive: Archive
     file_system_id: pulumi.Input[str]
+    from_standby: aws.Provider | None = None
 
 
 class Replication(pulumi.ComponentResource):
@@ -49,14 +53,15 @@ class Replication(pulumi.ComponentResource):
         super().__init__("mlops:platform:Replication", name, None, opts)
         self._name, self._args = name, args
         self.objects = self._replicate_objects()
+        here, there = (args.file_system_id, args.names.region), (args.targets.file_system_id, args.targets.region)
+        source, target = (there, here) if args.from_standby else (here, there)
         aws.efs.ReplicationConfiguration(
             f"{name}-ml-data",
-            source_file_system_id=args.file_system_id,
-            destination=aws.efs.ReplicationConfigurationDestinationArgs(
-                file_system_id=args.targets.file_system_id, region=args.targets.region
-            ),
-            # A file system is in one replication: EFS refuses the new one while the old one is there.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            source_file_system_id=source[0],
+            destination=aws.efs.ReplicationConfigurationDestinationArgs(file_system_id=target[0], region=target[1]),
+            # A file system is in one replication: EFS refuses the new one while the old one is there. That is why
+            # both directions are one resource.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, provider=args.from_standby),
         )
         self.images = aws.ecr.ReplicationConfiguration(
             f"{name}-images",

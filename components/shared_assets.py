@@ -13,7 +13,7 @@ from components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.replica_targets import ReplicaTargets, ReplicaTargetsArgs
 from components.secrets import Secrets, SecretsArgs
-from configs.settings.model import Settings
+from configs.settings.model import Settings, StackRole
 from configs.tables.certificates import public_certificate_names
 from configs.tables.names import BACKUPS_BUCKET, EncryptionKeyName, Names
 
@@ -54,7 +54,7 @@ class SharedAssets(pulumi.ComponentResource):
         )
         self.replicas = ReplicaTargets(
             f"{name}-replicas",
-            ReplicaTargetsArgs(args.standby_names, key.arn, protect),
+            ReplicaTargetsArgs(args.standby_names, key.arn, protect, is_source=settings.role is StackRole.RETURNING),
             pulumi.ResourceOptions(parent=self, providers=[args.standby]),
         )
         authority = CertificateAuthority(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from configs.tables.names import DATABASE, Names
+
 NAME = "grafana"
 """Database inside the server, and the user that owns it: Grafana is the only one that keeps anything there."""
 
@@ -78,6 +80,20 @@ def replica_zones(zones: Sequence[str], count: int) -> tuple[str, ...]:
     RDS itself picks the two zones of the primary: what matters is that no two of the first three share one.
     """
     return tuple(zones[(index + 1) % len(zones)] for index in range(count))
+
+
+def database_label(generation: int) -> str:
+    """Return what a region calls its database: its first one plainly, every later one with its number.
+
+    Args:
+        generation: how many databases the region has had, this one included.
+    """
+    return DATABASE if generation == 1 else f"{DATABASE}-{generation}"
+
+
+def database_identifier(names: Names, generation: int) -> str:
+    """Return the identifier of a region's database, "mlops-postgres"; of its second one, "mlops-postgres-2"."""
+    return names.regional(database_label(generation))
 
 
 def log_group(identifier: str) -> str:

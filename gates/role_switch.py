@@ -1,4 +1,4 @@
-"""An active region is never turned back into a standby: its database cannot be made a replica again."""
+"""A region that has served never takes the other one's data into the same database: it cannot be a replica again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def _refuse_new_source(arguments: pulumi.ResourceHookArgs) -> None:
         raise RuntimeError(
             f"{arguments.name}: this database has been promoted and cannot be made a replica again: promotion is"
             ' one-way, AWS refuses it ("cannot elect new source database for replication"). It was not changed.'
-            " Set the role back to `active`; going home is the failback procedure, see README."
+            " Set the role back to what it was; the way home is `mlops-ha failback`, which makes a new replica beside"
+            " this database."
         )
 
 

@@ -50,6 +50,10 @@ class StackRole(StrEnum):
     STANDBY = "standby"
     ACTIVE = "active"
     """A standby that has taken over. One way: going home is the failback procedure."""
+    RETURNING = "returning"
+    """The primary region while the standby region serves: its database is a new replica of the standby region's."""
+    LEAVING = "leaving"
+    """A standby region that no longer serves; its database stays as it is until the primary's has caught up."""
 
 
 class Location(Block):
@@ -147,6 +151,11 @@ class DatabaseSettings(Block):
     """Storage at the start: RDS gives gp3 its base performance from 20 GB, replicas start with as much."""
     maximum_storage_gigabytes: Annotated[int, Field(ge=20, le=65536)] = 500
     """Storage that RDS may grow to by itself."""
+    # A database lives through many a failover, and nobody wants its name to outgrow RDS's 63 characters.
+    primary_generation: Annotated[int, Field(ge=1, le=999)] = 1
+    """How many databases the primary region has had: the way home puts a new one in place of a stale one."""
+    standby_generation: Annotated[int, Field(ge=1, le=999)] = 1
+    """How many databases the standby region has had; the way home counts both up, by hand they stay."""
     replica_count: Annotated[int, Field(ge=1, le=5)] = 2
     """Readable replicas within the region, one in each zone that the primary is not in."""
     backup_window: BackupWindow = "03:00-04:00"
@@ -300,7 +309,7 @@ class Settings(Block):
     """Everything that may be set for one stack."""
 
     role: StackRole
-    """primary, standby or active."""
+    """primary or standby; active, returning and leaving on the way through a failover and home again."""
     account_id: AccountId
     """Account that everything lives in; part of bucket names and ARNs."""
     name: BucketPrefix = "mlops"
@@ -343,18 +352,28 @@ class Settings(Block):
     """Versions to run instead of the tested ones."""
 
     @property
+    def is_primary(self) -> bool:
+        """Whether this stack builds the primary region, whether or not it serves."""
+        return self.role in (StackRole.PRIMARY, StackRole.RETURNING)
+
+    @property
     def location(self) -> Location:
         """The region that this stack builds."""
-        return self.regions.primary if self.role is StackRole.PRIMARY else self.regions.standby
+        return self.regions.primary if self.is_primary else self.regions.standby
 
     @property
     def serves(self) -> bool:
-        """Whether users are served from this region: a standby answers them with a page that says so."""
-        return self.role is not StackRole.STANDBY
+        """Whether users are served from this region: another one answers them with a page that says so."""
+        return self.role in (StackRole.PRIMARY, StackRole.ACTIVE)
+
+    @property
+    def database_generation(self) -> int:
+        """How many databases the region that this stack builds has had."""
+        return self.database.primary_generation if self.is_primary else self.database.standby_generation
 
     @property
     def worker_bounds(self) -> tuple[int, int]:
-        """Fewest and most workers. A standby has a fixed few: nobody submits jobs there, so nothing scales."""
+        """Fewest and most workers. Without users a fixed few: nobody submits jobs there, so nothing scales."""
         standby = self.workers.standby_minimum
         return (self.workers.minimum, self.workers.maximum) if self.serves else (standby, standby)
 

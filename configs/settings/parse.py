@@ -102,7 +102,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _missing_secrets(block: object, given: Collection[str], stack_file: str) -> Iterator[Problem]:
     """Yield what the primary stack is not given. It alone keeps secrets: the standby's machines read the replicas."""
-    if value_at(("role",), block) in (StackRole.STANDBY, StackRole.ACTIVE):
+    if value_at(("role",), block) in (StackRole.STANDBY, StackRole.ACTIVE, StackRole.LEAVING):
         return
     stack = stack_file.removeprefix("Pulumi.").removesuffix(".yaml")
     for name, purpose in SECRETS.items():

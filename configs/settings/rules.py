@@ -12,6 +12,7 @@ from configs.settings.model import (
     EdgeSettings,
     Regions,
     RetentionSettings,
+    StackRole,
     WorkerSettings,
 )
 from configs.settings.problem import Problem
@@ -95,6 +96,17 @@ def _database_grows(database: DatabaseSettings) -> Iterator[Problem]:
         )
 
 
+def _returns_with_a_new_database(role: StackRole, database: DatabaseSettings) -> Iterator[Problem]:
+    # The region's first database is no replica, and AWS makes none of it.
+    if role is StackRole.RETURNING and database.primary_generation == 1:
+        yield Problem(
+            ("database", "primaryGeneration"),
+            database.primary_generation,
+            "at least 2 with the role returning: no database that was written to becomes a replica, a new one takes"
+            " its place; `mlops-ha failback` sets both",
+        )
+
+
 def _within_the_lock(retention: RetentionSettings) -> Iterator[Problem]:
     lock = retention.lock
     if lock.minimum_days > lock.maximum_days:
@@ -127,6 +139,7 @@ RULES: tuple[Rule, ...] = (
     _worker_counts,
     _large_enough_machines,
     _database_grows,
+    _returns_with_a_new_database,
     _within_the_lock,
     _edge_of_its_own,
 )

@@ -11,10 +11,11 @@ from components.ml_data import MlData, MlDataArgs
 from components.postgres import Postgres, PostgresArgs
 from configs.settings.model import DatabaseSettings, StackRole
 from configs.tables.names import ML_DATA, Names
+from engine.steps import Change
+from engine.tokens import DATABASE, FILE_SYSTEM
 from gates.role_switch import role_switch_guard
-from offline.checks.tokens import DATABASE, FILE_SYSTEM
 from offline.engine import OfflineStack
-from offline.result import Change, Result
+from offline.result import OfflineResult
 from tests.engine.conftest import succeeded
 
 ACCOUNT, PRIMARY, STANDBY = "123456789012", "us-east-1", "us-west-2"
@@ -53,6 +54,7 @@ def build(role: StackRole) -> None:
             names=names(region),
             settings=DatabaseSettings(),
             role=role,
+            generation=1,
             version="15",
             retention_days=14,
             zones=zones,
@@ -83,7 +85,7 @@ def stack(home: Path, role: StackRole) -> OfflineStack:
     return OfflineStack(name, home=home, run=lambda: build(role), checkpoints=False)
 
 
-def changes(result: Result) -> list[tuple[str, str, tuple[Change, ...]]]:
+def changes(result: OfflineResult) -> list[tuple[str, str, tuple[Change, ...]]]:
     return [(step.name, step.operation, step.changes) for step in succeeded(result).changed()]
 
 
@@ -115,6 +117,6 @@ def test_a_promotion_is_one_update_and_one_way(tmp_path: Path) -> None:
     for result in (standby.preview(), standby.up()):
         [reason] = [error for error in result.errors if "role-switch" in error]
         assert "promotion is one-way" in reason
-        assert "going home is the failback procedure" in reason
+        assert "the way home is `mlops-ha failback`" in reason
     assert database() == before
     assert changes(active.up()) == []

@@ -54,6 +54,14 @@ def test_every_resource_is_exactly_the_plan(protect: bool, mode: str, grace: dic
     }
 
 
+def test_backups_of_a_replica_are_not_copied() -> None:
+    """Guards against a way home that stops at what RDS does not promise of a replica."""
+    args = ArchiveArgs(Names("mlops", "123456789012", "us-west-2"), "primary-arn", RetentionSettings(), None, True)
+    run = run_in_region(lambda opts: Archive("far", args, opts))
+    assert run.inputs("InstanceAutomatedBackupsReplication") == {}
+    assert list(run.inputs("VaultLockConfiguration")) == ["far-vault-lock"]
+
+
 def test_bucket_is_locked_from_birth_and_under_the_replica_key() -> None:
     """Guards against Object Lock that cannot be added later, and against copies under a key of a lost region."""
     run = archive()

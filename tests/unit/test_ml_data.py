@@ -13,7 +13,9 @@ FOUND = "fs of mlops-ml-data"
 MADE = "FileSystem files-files id"
 
 
-def ml_data(key_arn: str | None, region: str = "us-west-2", protect: bool = True) -> Run:
+def ml_data(
+    key_arn: str | None, region: str = "us-west-2", protect: bool = True, overwrite: str | None = None
+) -> Run:
     def program(opts: pulumi.ResourceOptions) -> None:
         built = MlData(
             "files",
@@ -23,6 +25,7 @@ def ml_data(key_arn: str | None, region: str = "us-west-2", protect: bool = True
                 subnet_ids=("subnet-1", "subnet-2", "subnet-3"),
                 security_group_id="sg-1",
                 protect=protect,
+                replication_overwrite=overwrite,
             ),
             opts,
         )
@@ -65,6 +68,13 @@ def test_what_the_primary_makes_is_exactly_the_plan() -> None:
         "aws:efs/mountTarget:MountTarget": mount_targets(MADE),
     }
     assert run.lookups == []
+
+
+@pytest.mark.parametrize("overwrite", ["ENABLED", "DISABLED"])
+def test_whether_it_may_be_overwritten_is_said(overwrite: str) -> None:
+    """Guards against ML data that cannot come home, or that a replication overwrites once it is home."""
+    [file_system] = ml_data("key-arn", overwrite=overwrite).inputs("FileSystem").values()
+    assert file_system["protection"] == {"replicationOverwrite": overwrite}
 
 
 def test_what_a_standby_finds_is_exactly_the_plan() -> None:

@@ -26,6 +26,7 @@ def postgres(
     protect: bool = True,
     version: str = "15",
     settings: DatabaseSettings | None = None,
+    generation: int = 1,
 ) -> Run:
     def program(opts: pulumi.ResourceOptions) -> None:
         built = Postgres(
@@ -34,6 +35,7 @@ def postgres(
                 names=Names("mlops", "123456789012", region),
                 settings=settings or DatabaseSettings(),
                 role=role,
+                generation=generation,
                 version=version,
                 retention_days=14,
                 zones=ZONES,
@@ -129,6 +131,8 @@ OWN = {
     },
     StackRole.STANDBY: {"replicateSourceDb": SOURCE_ARN, "skipFinalSnapshot": True},
     StackRole.ACTIVE: {},
+    StackRole.RETURNING: {"replicateSourceDb": SOURCE_ARN, "skipFinalSnapshot": True},
+    StackRole.LEAVING: {},
 }
 
 
@@ -168,6 +172,26 @@ def test_every_resource_is_exactly_the_plan(role: StackRole, protect: bool) -> N
         INSTANCE: databases,
         GROUP: logs,
     }
+
+
+@pytest.mark.parametrize("role", StackRole)
+def test_a_later_database_is_another_one_and_began_as_a_replica(role: StackRole) -> None:
+    """Guards against a new database that replaces, or is named like, the one with what was never replicated."""
+    run = postgres(role, generation=2)
+    own = {"identifier": "mlops-postgres-2", "finalSnapshotIdentifier": "mlops-postgres-2-final"}
+    label = {"tags": {"Name": "data-database-2"}}
+    databases = {"data-database-2": main(True, {} if role is StackRole.PRIMARY else OWN[role]) | own | label}
+    logs = {"data-database-2-log": log("mlops-postgres-2", "data-database-2-log")}
+    if role is StackRole.PRIMARY:
+        for number, zone in ((1, "z2"), (2, "z3")):
+            name, identifier = f"data-2-replica-{number}", f"mlops-postgres-2-replica-{number}"
+            source = {"identifier": identifier, "replicateSourceDb": "mlops-postgres-2", "tags": {"Name": name}}
+            databases[name] = replica(number, zone, True) | source
+            logs[f"{name}-log"] = log(identifier, f"{name}-log")
+    assert run.inputs("Instance") == databases
+    assert run.inputs("LogGroup") == logs
+    [stack] = [given for given in run.outputs.values() if "identifiers" in given]
+    assert stack["identifiers"]["postgres-2"] == "mlops-postgres-2"
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -211,6 +235,8 @@ def test_the_database_has_its_guard_and_its_log_first(role: StackRole) -> None:
         ),
         (StackRole.STANDBY, {"postgres": "mlops-postgres"}, {"postgres": "mlops-postgres"}),
         (StackRole.ACTIVE, {"postgres": "mlops-postgres"}, {}),
+        (StackRole.RETURNING, {"postgres": "mlops-postgres"}, {"postgres": "mlops-postgres"}),
+        (StackRole.LEAVING, {"postgres": "mlops-postgres"}, {}),
     ],
 )
 def test_hands_on_what_others_need(role: StackRole, identifiers: dict[str, str], replicas: dict[str, str]) -> None:
@@ -247,6 +273,14 @@ def test_settings_reach_the_databases() -> None:
     assert instances["data-database"]["allocatedStorage"] == 200
     assert [one.get("availabilityZone") for one in instances.values()] == [None, "z2", "z3", "z1", "z2"]
     assert run.inputs("ParameterGroup")["data-parameters"]["parameters"][0]["value"] == "40960"
+
+
+@pytest.mark.parametrize(
+    ("generation", "identifier"), [(1, "mlops-postgres"), (2, "mlops-postgres-2"), (11, "mlops-postgres-11")]
+)
+def test_a_database_is_named_by_its_generation(generation: int, identifier: str) -> None:
+    """Guards against the other stack, and the commands, that look for a database under another name."""
+    assert database.database_identifier(Names("mlops", "123456789012", "us-west-2"), generation) == identifier
 
 
 @given(gigabytes=st.integers(20, 65_536))

@@ -71,6 +71,13 @@ def test_every_resource_is_exactly_the_plan(protect: bool) -> None:
     }
 
 
+def test_on_the_way_home_the_file_system_is_not_overwritten() -> None:
+    """Guards against a source that a replication may write into: it has what both regions are to have."""
+    args = ReplicaTargetsArgs(Names("mlops", "123456789012", "us-west-2"), "primary-arn", True, is_source=True)
+    run = run_in_region(lambda opts: ReplicaTargets("copy", args, opts), "us-west-2")
+    assert run.inputs("FileSystem")["copy-ml-data"]["protection"] == {"replicationOverwrite": "ENABLED"}
+
+
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("protect", [True, False])
 def test_all_targets_are_protected_and_in_their_region(region: str, protect: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pulumi
+import pulumi_aws as aws
 import pytest
 
 from components.archive import Archive, ArchiveArgs
@@ -33,6 +34,27 @@ def replication(region: str = "us-east-1") -> Run:
         Replication("copy", ReplicationArgs(names(region), source, targets, archive, "fs-1"), opts)
 
     return run_in_region(program, region)
+
+
+def test_ml_data_comes_home_in_the_same_resource() -> None:
+    """Guards against two replications of one file system, of which EFS refuses the second."""
+
+    def program(opts: pulumi.ResourceOptions) -> None:
+        west = aws.Provider("west", region="us-west-2")
+        source = PrivateBucket("source", PrivateBucketArgs(names("us-east-1"), "backups", "source-key", True), opts)
+        targets = ReplicaTargets("standby", ReplicaTargetsArgs(names("us-west-2"), "primary-arn", True), opts)
+        archive = Archive(
+            "archive", ArchiveArgs(names("eu-west-1"), "primary-arn", RetentionSettings(), None, True), opts
+        )
+        args = ReplicationArgs(names("us-east-1"), source, targets, archive, "fs-1", from_standby=west)
+        Replication("copy", args, opts)
+
+    replicated = run_in_region(program, "us-east-1").of("ReplicationConfiguration")["copy-ml-data"]
+    assert replicated.provider == "aws west"
+    assert replicated.inputs == {
+        "sourceFileSystemId": "FileSystem standby-ml-data id",
+        "destination": {"fileSystemId": "fs-1", "region": "us-east-1"},
+    }
 
 
 def test_every_resource_is_exactly_the_plan() -> None:

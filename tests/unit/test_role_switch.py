@@ -23,7 +23,7 @@ def guard(old: Mapping[str, object] | None, new: Mapping[str, object] | None) ->
 
 def test_a_promoted_database_gets_no_source() -> None:
     """Guards against an `up` that AWS stops half way, and against a message that does not say what to do."""
-    with pytest.raises(RuntimeError, match=r"the-database.*one-way.*cannot elect new source.*failback procedure"):
+    with pytest.raises(RuntimeError, match=r"the-database.*one-way.*cannot elect new source.*`mlops-ha failback`"):
         guard(PROMOTED, REPLICA)
 
 

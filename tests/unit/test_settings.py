@@ -19,7 +19,7 @@ from configs.settings.model import Settings
 from configs.settings.parse import SECRETS, parse_settings, schema
 from configs.settings.problem import BLOCK, NOTHING, Problem, SettingsError
 from configs.settings.rules import RULES
-from offline.stack_files import ROOT, STACKS, disagreements, stack_config, stack_settings
+from engine.stack_files import ROOT, STACKS, disagreements, stack_config, stack_settings
 
 Path = tuple[str | int, ...]
 
@@ -156,6 +156,8 @@ def test_defaults() -> None:
             "instanceClass": "db.m6i.large",
             "storageGigabytes": 100,
             "maximumStorageGigabytes": 500,
+            "primaryGeneration": 1,
+            "standbyGeneration": 1,
             "replicaCount": 2,
             "backupWindow": "03:00-04:00",
             "maintenanceWindow": "sun:05:00-sun:06:00",
@@ -282,6 +284,16 @@ VIOLATIONS = [
         "_database_grows",
         {("database", "maximumStorageGigabytes"): 50},
         Problem(("database", "maximumStorageGigabytes"), 50, "at least database.storageGigabytes (100)"),
+    ),
+    Violation(
+        "_returns_with_a_new_database",
+        {("role",): "returning"},
+        Problem(
+            ("database", "primaryGeneration"),
+            1,
+            "at least 2 with the role returning: no database that was written to becomes a replica, a new one takes"
+            " its place; `mlops-ha failback` sets both",
+        ),
     ),
     Violation(
         "_within_the_lock",
@@ -456,7 +468,7 @@ def misspelt_keys(draw: st.DrawFn) -> Mutation:
 
 def breaks(violation: Violation) -> Mutation:
     # A rule speaks up once the blocks that it reads are good by themselves.
-    reads: set[Path] = {path[:1] for path in violation.changes}
+    reads: set[Path] = {path[:1] for path in (*violation.changes, violation.problem.path)}
     if violation.rule == "_edge_of_its_own":
         reads.add(("domain",))
     return Mutation(tuple(reads), violation.changes, (violation.problem.path,))
@@ -584,7 +596,7 @@ def test_message_in_full() -> None:
 Pulumi.prod.yaml: 10 settings are wrong
   mlops-ha:platform.role
     given:   "primry"
-    allowed: primary, standby or active
+    allowed: primary, standby, active, returning or leaving
   mlops-ha:platform.accountId
     given:   123456789012
     allowed: an account id: 12 digits in quotes, like "123456789012"
@@ -735,7 +747,26 @@ def test_missing_secrets_come_with_their_command() -> None:
     ]
 
 
-@pytest.mark.parametrize("role", ["standby", "active"])
+@pytest.mark.parametrize(
+    ("role", "region", "is_primary", "serves", "generation", "bounds"),
+    [
+        ("primary", "us-east-1", True, True, 2, (3, 20)),
+        ("returning", "us-east-1", True, False, 2, (1, 1)),
+        ("standby", "us-west-2", False, False, 3, (1, 1)),
+        ("active", "us-west-2", False, True, 3, (3, 20)),
+        ("leaving", "us-west-2", False, False, 3, (1, 1)),
+    ],
+)
+def test_what_a_role_means(
+    role: str, region: str, is_primary: bool, serves: bool, generation: int, bounds: tuple[int, int]
+) -> None:
+    """A region that is built, scaled or served from by the wrong role, or that counts the other one's databases."""
+    taken = parsed({**GIVEN, "role": role, "database": {"primaryGeneration": 2, "standbyGeneration": 3}})
+    assert (taken.location.name, taken.is_primary, taken.serves) == (region, is_primary, serves)
+    assert (taken.database_generation, taken.worker_bounds) == (generation, bounds)
+
+
+@pytest.mark.parametrize("role", ["standby", "active", "leaving"])
 def test_only_the_primary_keeps_secrets(role: str) -> None:
     """A standby that asks, in a disaster, for passwords that it reads from its replicas anyway."""
     assert parsed({**GIVEN, "role": role}, ()).role == role
