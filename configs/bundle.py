@@ -4,6 +4,9 @@ First version. A bundle names the node's disks, its certificates and one service
 configuration; a control-plane node also gets the autoscaler's policy. The other services of a node come with a later
 release, and nothing here pretends otherwise: what nobody uses yet is left out.
 
+What a failover needs of a node is in it (docs/adr/0017): the servers keep snapshots, those of the standby region look
+whether the primary serves, and the primary's load balancers ask for the failover switch.
+
 No secret is in a bundle, only where it is to be fetched.
 """
 
@@ -18,16 +21,26 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from configs.node_policies import certificate_arn
-from configs.nodes import Node, NodeRole, control_plane
+from configs.nodes import SNAPSHOT_MINUTES, Node, NodeRole, control_plane, snapshot_key
 from configs.nomad_autoscaler.policy import POLICY_FILE, worker_policy
 from configs.settings.model import InternalCertificates, SecretCertificates, Settings
-from configs.tables.certificates import Certificate
-from configs.tables.flows import NODE_EXPORTER
+from configs.tables.certificates import LOOPBACK_ADDRESS, Certificate
+from configs.tables.flows import CONSUL_HTTPS, NODE_EXPORTER, NOMAD_HTTP, Flow
 from configs.tables.metrics import CERTIFICATE_DAYS, CERTIFICATE_DIMENSION, NAMESPACE
-from configs.tables.names import Names
+from configs.tables.names import (
+    BACKUPS_BUCKET,
+    HEALTH_PATH,
+    SWITCH_BUCKET,
+    SWITCH_KEY,
+    Names,
+    PublicNames,
+)
+from configs.tables.names import Service as ServiceName
 from configs.tables.secrets import (
     CA_CERTIFICATE,
     CERTIFICATE,
+    CONSUL_MANAGEMENT_TOKEN,
+    NOMAD_MANAGEMENT_TOKEN,
     PRIVATE_KEY,
     PUBLIC_CERTIFICATE,
     PUBLIC_PRIVATE_KEY,
@@ -49,6 +62,13 @@ DATA_PATH = "/opt/data"
 
 ML_DATA_PATH = "/opt/ml-data"
 """Where workers mount the shared file system."""
+
+FENCE_PATH = "/run/mlops-ha-fence"
+"""Where a load balancer reads whether users are kept away, ``fenced`` or ``open``. Outside of the folder of secrets:
+HAProxy and Nginx read it as users of their own."""
+
+SNAPSHOT_SECONDS = (SNAPSHOT_MINUTES - 1) * 60
+"""Between two snapshots by one server: a minute is left for the look that is due, the copy and a second try."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +169,47 @@ class Service(Part):
     probe: Probe
 
 
+class Snapshot(Part):
+    """A service whose state the server that leads it keeps in S3.
+
+    The service is asked on the node itself, over TLS with the role's own certificate.
+    """
+
+    service: ServiceName
+    address: str
+    port: int
+    self_path: str
+    """What the service says of itself, as JSON."""
+    leader: tuple[str, ...]
+    """Where in that it says ``"true"`` when this server leads."""
+    path: str
+    """The snapshot."""
+    header: str
+    """Header that the token goes into."""
+    token: str
+    """File with the token that administers the service: no lesser one may take a snapshot."""
+    ca: str
+    certificate: str
+    private_key: str
+    bucket: str
+    key: str
+    seconds: int
+    """Between two snapshots."""
+
+
+class Fence(Part):
+    """The failover switch, and the file that says to the load balancer what it says."""
+
+    url: str
+    path: str
+
+
+class View(Part):
+    """What the primary region's users see: health is asked where they ask."""
+
+    url: str
+
+
 class Manifest(Part):
     """What the node is, and what runs on it."""
 
@@ -168,6 +229,11 @@ class Manifest(Part):
     certificates: tuple[HeldCertificate, ...]
     services: tuple[Service, ...]
     """In the order in which they start."""
+    snapshots: tuple[Snapshot, ...]
+    fence: Fence | None
+    """None but for the primary region's load balancers: where the switch sends users, nobody is kept away."""
+    watch: View | None
+    """None but for the standby region's servers; and with the edge on, whose addresses alone get an answer."""
 
 
 class Bundle(Part):
@@ -201,6 +267,9 @@ def bundle(settings: Settings, node: Node, facts: BundleFacts) -> str:
                 probe=Probe(port=NODE_EXPORTER.port, path="/metrics"),
             ),
         ),
+        snapshots=tuple(_snapshots(node.role, names)),
+        fence=_fence(settings, node.role),
+        watch=_watch(settings, node.role),
     )
     content = Bundle(manifest=manifest, files=dict(_files(settings, node.role, names)))
     return json.dumps(content.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
@@ -218,6 +287,10 @@ def _mounts(role: NodeRole, facts: BundleFacts) -> Iterator[Mount]:
 
 _OWN = {CA_CERTIFICATE: "ca.pem", CERTIFICATE: "certificate.pem", PRIVATE_KEY: "private-key.pem"}
 _PUBLIC = {PUBLIC_CERTIFICATE: "public-certificate.pem", PUBLIC_PRIVATE_KEY: "public-private-key.pem"}
+_TOKENS = {
+    CONSUL_MANAGEMENT_TOKEN.name: "consul-management-token",
+    NOMAD_MANAGEMENT_TOKEN.name: "nomad-management-token",
+}
 _BROUGHT = "public.pem"
 """Certificate and key in one, as the account's owner keeps them."""
 
@@ -227,8 +300,11 @@ def _ends_tls(role: NodeRole) -> bool:
 
 
 def _secrets(settings: Settings, role: NodeRole, names: Names) -> Iterator[Secret]:
-    issued = _ends_tls(role) and isinstance(settings.certificates, InternalCertificates)
-    fields = _OWN | _PUBLIC if issued else _OWN
+    fields = dict(_OWN)
+    if _ends_tls(role) and isinstance(settings.certificates, InternalCertificates):
+        fields |= _PUBLIC
+    if role is NodeRole.CONTROL_PLANE:
+        fields |= _TOKENS
     files = tuple(SecretFile(field=field, path=f"{SECRETS}/{name}") for field, name in fields.items())
     yield Secret(id=names.secret(role.group), files=files)
     if _ends_tls(role) and isinstance(settings.certificates, SecretCertificates):
@@ -250,6 +326,77 @@ def _certificates(settings: Settings, role: NodeRole) -> Iterator[HeldCertificat
     for certificate, name in held.items():
         metric = Metric(namespace=NAMESPACE, name=CERTIFICATE_DAYS, dimensions={CERTIFICATE_DIMENSION: certificate})
         yield HeldCertificate(path=f"{SECRETS}/{name}", metric=metric)
+
+
+@dataclass(frozen=True)
+class _Raft:
+    """A service with a state to keep."""
+
+    service: ServiceName
+    flow: Flow
+    leader: tuple[str, ...]
+    path: str
+    header: str
+    token: str
+
+
+_RAFTS = (
+    # https://developer.hashicorp.com/consul/api-docs/snapshot
+    _Raft(
+        service=ServiceName.CONSUL,
+        flow=CONSUL_HTTPS,
+        leader=("Stats", "consul", "leader"),
+        path="/v1/snapshot",
+        header="X-Consul-Token",
+        token=CONSUL_MANAGEMENT_TOKEN.name,
+    ),
+    # https://developer.hashicorp.com/nomad/api-docs/operator/snapshot
+    _Raft(
+        service=ServiceName.NOMAD,
+        flow=NOMAD_HTTP,
+        leader=("stats", "nomad", "leader"),
+        path="/v1/operator/snapshot",
+        header="X-Nomad-Token",
+        token=NOMAD_MANAGEMENT_TOKEN.name,
+    ),
+)
+
+
+def _snapshots(role: NodeRole, names: Names) -> Iterator[Snapshot]:
+    if role is not NodeRole.CONTROL_PLANE:
+        return
+    for raft in _RAFTS:
+        yield Snapshot(
+            service=raft.service,
+            address=LOOPBACK_ADDRESS,
+            port=raft.flow.port,
+            # Both have it: https://developer.hashicorp.com/nomad/api-docs/agent
+            self_path="/v1/agent/self",
+            leader=raft.leader,
+            path=raft.path,
+            header=raft.header,
+            token=f"{SECRETS}/{_TOKENS[raft.token]}",
+            ca=f"{SECRETS}/{_OWN[CA_CERTIFICATE]}",
+            certificate=f"{SECRETS}/{_OWN[CERTIFICATE]}",
+            private_key=f"{SECRETS}/{_OWN[PRIVATE_KEY]}",
+            bucket=names.bucket(BACKUPS_BUCKET),
+            key=snapshot_key(names.region, raft.service),
+            seconds=SNAPSHOT_SECONDS,
+        )
+
+
+def _fence(settings: Settings, role: NodeRole) -> Fence | None:
+    if not (settings.is_primary and _ends_tls(role)):
+        return None
+    standby = Names(settings.name, settings.account_id, settings.regions.standby.name)
+    return Fence(url=f"https://{standby.bucket_host(SWITCH_BUCKET)}/{SWITCH_KEY}", path=FENCE_PATH)
+
+
+def _watch(settings: Settings, role: NodeRole) -> View | None:
+    if settings.is_primary or settings.edge or role is not NodeRole.CONTROL_PLANE:
+        return None
+    origin = PublicNames(settings.domain).regional_origin(settings.regions.primary.name)
+    return View(url=f"https://{origin}{HEALTH_PATH}")
 
 
 def _files(settings: Settings, role: NodeRole, names: Names) -> Iterator[tuple[str, File]]:

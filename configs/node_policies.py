@@ -7,9 +7,9 @@ key is a replica that another stack made. What cannot be narrowed carries its re
 
 from __future__ import annotations
 
-from configs.nodes import AGENT_KEY, bundle_key, report_key
+from configs.nodes import AGENT_KEY, SNAPSHOTS, bundle_key, report_key
 from configs.policies import EVERYTHING, Statement, document
-from configs.settings.model import AcmCertificates, SecretCertificates, Settings, StackRole
+from configs.settings.model import AcmCertificates, SecretCertificates, Settings
 from configs.tables.flows import Role
 from configs.tables.metrics import NAMESPACE
 from configs.tables.names import (
@@ -45,12 +45,11 @@ def node_policy(role: Role, names: Names, certificate_arn: str | None = None, fi
 
 def certificate_arn(settings: Settings) -> str | None:
     """Return the ARN of the public certificate in the stack's region; None when the platform issues it itself."""
-    primary = settings.role is StackRole.PRIMARY
     match settings.certificates:
         case AcmCertificates() as given:
-            return given.primary_certificate_arn if primary else given.standby_certificate_arn
+            return given.primary_certificate_arn if settings.is_primary else given.standby_certificate_arn
         case SecretCertificates() as given:
-            return given.primary_secret_arn if primary else given.standby_secret_arn
+            return given.primary_secret_arn if settings.is_primary else given.standby_secret_arn
         case _:
             return None
 
@@ -123,7 +122,6 @@ def _workers_arn(names: Names) -> str:
 
 def _control_plane(names: Names) -> list[Statement]:
     bundles, backups = names.bucket_arn(BUNDLES_BUCKET), names.bucket_arn(BACKUPS_BUCKET)
-    snapshots = f"snapshots/{names.region}/*"
     return [
         # The calls of Nomad's autoscaler, plugins/builtin/target/aws-asg/plugin in its source.
         Statement(
@@ -145,14 +143,14 @@ def _control_plane(names: Names) -> list[Statement]:
             [EVERYTHING],
             why="Auto Scaling's Describe calls know no resources",
         ),
-        Statement("KeepSnapshots", ["s3:PutObject"], [f"{backups}/{snapshots}"]),
+        Statement("KeepSnapshots", ["s3:PutObject"], [f"{backups}/{SNAPSHOTS}/{names.region}/*"]),
         # The other region's too: after a failover its last snapshot is what there is to restore.
-        Statement("RestoreSnapshots", ["s3:GetObject"], [f"{backups}/snapshots/*"]),
+        Statement("RestoreSnapshots", ["s3:GetObject"], [f"{backups}/{SNAPSHOTS}/*"]),
         Statement(
             "ListSnapshots",
             ["s3:ListBucket"],
             [backups],
-            condition={"StringLike": {"s3:prefix": "snapshots/*"}},
+            condition={"StringLike": {"s3:prefix": f"{SNAPSHOTS}/*"}},
         ),
         _keys("WriteSnapshots", names, EncryptionKeyName.SHARED, "kms:GenerateDataKey"),
         # Taken by a conditional write, which needs no right of its own; given back by deleting it.

@@ -66,6 +66,18 @@ def report_key(node: str) -> str:
     return f"reports/{node}.json"
 
 
+SNAPSHOTS = "snapshots"
+"""Folder of the snapshots in the backups bucket."""
+
+SNAPSHOT_MINUTES = 10
+"""Oldest that a region's last snapshot is while its servers run: what a restore loses, and the replication's time."""
+
+
+def snapshot_key(region: str, service: str) -> str:
+    """Return the key of the last snapshot of a region's ``consul`` or ``nomad``, in the backups bucket."""
+    return f"{SNAPSHOTS}/{region}/{service}.snap"
+
+
 def control_plane(settings: Settings) -> tuple[Node, ...]:
     """Return the servers, ``control-plane-1`` first: any three in a row lie in three zones."""
     return tuple(

@@ -25,6 +25,11 @@ class Report(BaseModel):
     """Whether the node is a healthy member of its group now."""
     reason: str = ""
     """Why not; empty when healthy."""
+    fenced: bool | None = None
+    """Whether the failover switch keeps users away; None of a node that does not look at it."""
+    primary_answers: bool | None = None
+    """Whether the primary region answers users, as seen from the node; None of one that does not look, or that could
+    not learn where to."""
 
     @classmethod
     def from_json(cls, text: str) -> Report:

@@ -5,24 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import stat
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
 from boot_agent import agent, agent_text
@@ -31,37 +22,7 @@ from configs.nodes import AGENT_KEY, NODE_TAG, WORKER, bundle_key, load_balancer
 from configs.reports import REPORT_SECONDS, Report
 from configs.tables.metrics import PUBLISH_SECONDS
 from tests.unit.mocks import stack_settings
-
-STUB = """\
-#!{python} -IS
-# The AWS CLI, as far as the agent calls it: a folder is S3, another holds secrets and figures. Calls are noted.
-import json, os, pathlib, sys
-
-home, call = pathlib.Path({home!r}), sys.argv[1:]
-with open(home / "calls", "a") as calls:
-    calls.write(json.dumps(call) + "\\n")
-if (home / "down").exists():
-    sys.exit("Could not connect to the endpoint URL")
-if call[:3] == ["s3", "cp", "--only-show-errors"]:
-    source, target = call[3:]
-    if source == "-":
-        path = home / "s3" / target[len("s3://"):]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sys.stdin.buffer.read())
-    else:
-        path = home / "s3" / source[len("s3://"):]
-        if not path.exists():
-            sys.exit("fatal error: An error occurred (404): Key does not exist")
-        sys.stdout.write(path.read_text())
-elif call[:2] == ["secretsmanager", "get-secret-value"]:
-    assert call[2::2] == ["--secret-id", "--query", "--output"]
-    print((home / "secrets" / call[3].replace("/", ":")).read_text())
-elif call[:2] == ["cloudwatch", "put-metric-data"]:
-    with open(home / "figures", "a") as figures:
-        figures.write(json.dumps(dict(zip(call[2::2], call[3::2]))) + "\\n")
-else:
-    sys.exit("unknown call")
-"""
+from tests.unit.node_world import World, awaited, certificate, made, small_bundle, started
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -88,65 +49,10 @@ class Metadata(BaseHTTPRequestHandler):
         return self._say(404, "") if found is None else self._say(200, found)
 
 
-def certificate(days: float) -> str:
-    """A certificate that ends in so many days."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM).decode()
-
-
-@dataclass
-class World:
-    """What is around an agent."""
-
-    home: Path
-    environment: dict[str, str]
-
-    @property
-    def root(self) -> Path:
-        return self.home / "root"
-
-    def put(self, key: str, text: str) -> None:
-        path = self.home / "s3" / "bundles" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def put_secret(self, name: str, text: str) -> None:
-        (self.home / "secrets").mkdir(exist_ok=True)
-        (self.home / "secrets" / name.replace("/", ":")).write_text(text)
-
-    def report(self, key: str) -> Report:
-        return Report.from_json((self.home / "s3" / "bundles" / key).read_text())
-
-    def figures(self) -> list[dict[str, str]]:
-        path = self.home / "figures"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A world with an AWS CLI and the agent in S3."""
-    program = tmp_path / "bin" / "aws"
-    program.parent.mkdir()
-    program.write_text(STUB.format(python=sys.executable, home=str(tmp_path)))
-    program.chmod(0o755)
-    made = World(
-        tmp_path,
-        {
-            "BUNDLES_BUCKET": "bundles",
-            "BOOT_AGENT_ROOT": str(tmp_path / "root"),
-            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
-        },
-    )
-    made.put(AGENT_KEY, agent_text())
-    return made
+    return made(tmp_path)
 
 
 def keep_owner(path: Path, user: str) -> None:
@@ -182,12 +88,6 @@ def real_bundle() -> str:
     return bundle(settings, load_balancers(settings)[1], BundleFacts("database", "fs-1"))
 
 
-def small_bundle(**changes: Any) -> str:
-    """A bundle with one file and nothing secret."""
-    manifest: dict[str, Any] = {"format": FORMAT, "secrets": [], "certificates": [], **changes}
-    return json.dumps({"manifest": manifest, "files": {"/etc/one": {"lines": ["a", "b"], "mode": "0640"}}})
-
-
 def test_runs_on_what_amazon_linux_brings() -> None:
     """Guards against an agent that no node can run: newer grammar, or a package that is not there."""
     tree = ast.parse(agent_text(), feature_version=(3, 9))
@@ -197,7 +97,7 @@ def test_runs_on_what_amazon_linux_brings() -> None:
         if isinstance(node, ast.Import)
         for alias in node.names
     }
-    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported <= sys.stdlib_module_names
 
 
@@ -370,24 +270,6 @@ def metadata() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-def started(world: World, address: str) -> subprocess.Popen[str]:
-    """The agent as a node runs it, with nothing in its environment but what systemd gives."""
-    program = world.home / "agent.py"
-    program.write_text(agent_text())
-    variables = world.environment | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
-    return subprocess.Popen(
-        [sys.executable, "-I", program], env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def awaited(path: Path) -> str:
-    for _ in range(200):
-        if path.exists() and path.read_text():
-            return path.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} never came")
 
 
 def test_the_whole_program_runs_and_starts_again(world: World, metadata: str) -> None:

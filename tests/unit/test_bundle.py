@@ -12,7 +12,7 @@ from configs.bundle import Bundle, BundleFacts, bundle
 from configs.nodes import WORKER, NodeRole, nodes
 from configs.nomad_autoscaler.policy import POLICY_FILE, worker_policy
 from configs.settings.model import InternalCertificates, Settings
-from configs.tables.certificates import Certificate
+from configs.tables.certificates import Certificate, ip_addresses
 from configs.tables.flows import NFS, NODE_EXPORTER
 from configs.tables.names import Names
 from configs.tables.secrets import document_keys
@@ -74,6 +74,8 @@ def test_a_servers_bundle_is_exactly_the_plan() -> None:
                             ("caCertificate", "ca.pem"),
                             ("certificate", "certificate.pem"),
                             ("privateKey", "private-key.pem"),
+                            ("consulManagementToken", "consul-management-token"),
+                            ("nomadManagementToken", "nomad-management-token"),
                         )
                     ],
                 }
@@ -100,6 +102,30 @@ def test_a_servers_bundle_is_exactly_the_plan() -> None:
                     "probe": {"port": 9100, "path": "/metrics"},
                 }
             ],
+            "snapshots": [
+                {
+                    "service": service,
+                    "address": "127.0.0.1",
+                    "port": port,
+                    "self_path": "/v1/agent/self",
+                    "leader": leader,
+                    "path": path,
+                    "header": header,
+                    "token": f"/run/mlops-ha/{service}-management-token",
+                    "ca": "/run/mlops-ha/ca.pem",
+                    "certificate": "/run/mlops-ha/certificate.pem",
+                    "private_key": "/run/mlops-ha/private-key.pem",
+                    "bucket": "mlops-123456789012-us-east-1-backups",
+                    "key": f"snapshots/us-east-1/{service}.snap",
+                    "seconds": 540,
+                }
+                for service, port, leader, path, header in (
+                    ("consul", 8501, ["Stats", "consul", "leader"], "/v1/snapshot", "X-Consul-Token"),
+                    ("nomad", 4646, ["stats", "nomad", "leader"], "/v1/operator/snapshot", "X-Nomad-Token"),
+                )
+            ],
+            "fence": None,
+            "watch": None,
         },
     }
     assert NODE_EXPORTER.port == 9100
@@ -162,6 +188,54 @@ def test_the_expiry_of_every_certificate_is_watched(mode: str) -> None:
         "load-balancer-nginx": ["load-balancer", *public],
         "worker": ["worker"],
     }
+
+
+ROLES = [("prod", "primary"), ("prod", "returning"), ("dr", "standby"), ("dr", "active"), ("dr", "leaving")]
+RETURNED = {"primaryGeneration": 2}
+"""What the role returning asks for, and the others allow."""
+EDGE = {"zoneId": "0" * 32, "domain": "edge.example.net", "addressRanges": ["173.245.48.0/20"]}
+
+
+@pytest.mark.parametrize(("stack", "role"), ROLES)
+@pytest.mark.parametrize("edge", [None, EDGE], ids=["no edge", "edge"])
+def test_a_failover_asks_of_each_node_what_is_its_own(stack: str, role: str, edge: dict[str, Any] | None) -> None:
+    """Guards against a primary that comes back unfenced, a fence where the switch sends users, and idle witnesses."""
+    settings = stack_settings(stack, role=role, database=RETURNED, **({"edge": edge} if edge else {}))
+    manifests = {name: parsed(settings, name).manifest for name in NAMES}
+    assert {name for name, manifest in manifests.items() if manifest.snapshots} == SERVERS
+    fences = {name: manifest.fence for name, manifest in manifests.items() if manifest.fence}
+    switch = "https://mlops-123456789012-us-west-2-failover-switch.s3.us-west-2.amazonaws.com/region-failed-over"
+    fence = bundles.Fence(url=switch, path="/run/mlops-ha-fence")
+    pair = ("load-balancer-haproxy", "load-balancer-nginx")
+    assert fences == (dict.fromkeys(pair, fence) if stack == "prod" else {})
+    watches = {name: manifest.watch for name, manifest in manifests.items() if manifest.watch}
+    view = bundles.View(url="https://origin.us-east-1.mlops.example.com/healthz")
+    assert watches == ({"control-plane-2": view} if stack == "dr" and edge is None else {})
+
+
+def test_the_standbys_snapshots_are_its_own() -> None:
+    """Guards against a standby that replaces the snapshot that it is to restore."""
+    manifest = parsed(stack_settings("dr"), "control-plane-2").manifest
+    assert [(snapshot.bucket, snapshot.key) for snapshot in manifest.snapshots] == [
+        ("mlops-123456789012-us-west-2-backups", f"snapshots/us-west-2/{service}.snap")
+        for service in ("consul", "nomad")
+    ]
+
+
+def test_a_server_has_in_files_what_its_snapshots_need() -> None:
+    """Guards against an agent that looks for a token or a certificate where it never was written."""
+    manifest = parsed(stack_settings("prod"), "control-plane-2").manifest
+    written = {file.path: file.field for secret in manifest.secrets for file in secret.files}
+    for snapshot in manifest.snapshots:
+        paths = (snapshot.token, snapshot.ca, snapshot.certificate, snapshot.private_key)
+        assert [written[path] for path in paths] == [
+            f"{snapshot.service}ManagementToken",
+            "caCertificate",
+            "certificate",
+            "privateKey",
+        ]
+        # The name that the agent asks for is in the certificate.
+        assert snapshot.address in ip_addresses(Certificate.CONTROL_PLANE)
 
 
 def changed(stack: str = "prod", **changes: Any) -> set[str]:

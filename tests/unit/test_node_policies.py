@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.node_policies import certificate_arn, node_policy
-from configs.nodes import AGENT_KEY, NodeRole, bundle_key, nodes, report_key
+from configs.nodes import AGENT_KEY, NodeRole, bundle_key, nodes, report_key, snapshot_key
 from configs.tables.flows import NODES, Role
 from configs.tables.metrics import NAMESPACE
 from configs.tables.names import BACKUPS_BUCKET, BUNDLES_BUCKET, IMAGES_INDEX_KEY, Names
@@ -165,6 +165,16 @@ def test_nobody_reads_what_is_anothers(reader: Role, owner: Role) -> None:
     assert not allows(reader, "s3:PutObject", f"{bundles}/{AGENT_KEY}")
 
 
+@pytest.mark.parametrize("role", NODES)
+def test_servers_alone_keep_snapshots(role: Role) -> None:
+    """Guards against a server whose snapshot S3 refuses, and a worker that reads the tokens in one, or writes one."""
+    backups, server = NAMES.bucket_arn(BACKUPS_BUCKET), role is Role.CONTROL_PLANE
+    for service in ("consul", "nomad"):
+        own, other = (f"{backups}/{snapshot_key(region, service)}" for region in ("us-west-2", "us-east-1"))
+        assert (allows(role, "s3:PutObject", own), allows(role, "s3:PutObject", other)) == (server, False)
+        assert (allows(role, "s3:GetObject", own), allows(role, "s3:GetObject", other)) == (server, server)
+
+
 @given(st.sampled_from(NODES), st.text("abc-/", max_size=12), st.sampled_from(list(NodeRole)))
 def test_no_name_leads_into_anothers_bundles(reader: Role, rest: str, owner: NodeRole) -> None:
     """Guards against a pattern that fits more than the roles there are."""
@@ -185,16 +195,35 @@ def arns(kind: str, noun: str) -> dict[str, str]:
     return {f"primary{noun}Arn": f"{kind}1", f"standby{noun}Arn": f"{kind}2"}
 
 
-@pytest.mark.parametrize(("stack", "number"), [("prod", "1"), ("dr", "2")])
-def test_the_certificate_is_the_regions(stack: str, number: str) -> None:
-    """Guards against a standby that depends on the region it stands by for."""
-    assert certificate_arn(stack_settings(stack)) is None
+@pytest.mark.parametrize(
+    ("stack", "role", "number"),
+    [
+        ("prod", "primary", "1"),
+        ("prod", "returning", "1"),
+        ("dr", "standby", "2"),
+        ("dr", "active", "2"),
+        ("dr", "leaving", "2"),
+    ],
+)
+def test_the_certificate_is_the_regions(stack: str, role: str, number: str) -> None:
+    """Guards against a region that depends on the other, whatever the failover made of either."""
+    # The role returning asks for it, the others allow it.
+    returned = {"primaryGeneration": 2}
+    assert certificate_arn(stack_settings(stack, role=role, database=returned)) is None
     acm = CERTIFICATE.removesuffix("1")
     brought = {"mode": "acm", **arns(acm, "Certificate")}
-    assert certificate_arn(stack_settings(stack, certificates=brought)) == f"{acm}{number}"
+    # The role returning asks for it, the others allow it.
+    returned = {"primaryGeneration": 2}
+    assert (
+        certificate_arn(stack_settings(stack, role=role, database=returned, certificates=brought)) == f"{acm}{number}"
+    )
     own = f"{OWN_SECRET}-"
     brought = {"mode": "secret", **arns(own, "Secret")}
-    assert certificate_arn(stack_settings(stack, certificates=brought)) == f"{own}{number}"
+    # The role returning asks for it, the others allow it.
+    returned = {"primaryGeneration": 2}
+    assert (
+        certificate_arn(stack_settings(stack, role=role, database=returned, certificates=brought)) == f"{own}{number}"
+    )
 
 
 @pytest.mark.parametrize("role", NODES)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.nodes import NodeRole, bundle_key, control_plane, load_balancers, nodes, report_key
+from configs.nodes import NodeRole, bundle_key, control_plane, load_balancers, nodes, report_key, snapshot_key
 from configs.tables.flows import Role
 from tests.unit.mocks import stack_settings
 
@@ -34,6 +34,18 @@ def test_nothing_is_shared_by_two_nodes() -> None:
     assert len({bundle_key(node.name) for node in every} | {report_key(node.name) for node in every}) == 2 * 8
     addresses = [node.address for node in every if node.address is not None]
     assert len(set(addresses)) == len(addresses) == 7
+
+
+def test_a_snapshot_has_a_key_of_its_own() -> None:
+    """Guards against Nomad's state under Consul's key, and a region that replaces what the other left."""
+    assert [
+        snapshot_key(region, service) for region in ("us-east-1", "us-west-2") for service in ("consul", "nomad")
+    ] == [
+        "snapshots/us-east-1/consul.snap",
+        "snapshots/us-east-1/nomad.snap",
+        "snapshots/us-west-2/consul.snap",
+        "snapshots/us-west-2/nomad.snap",
+    ]
 
 
 def test_roles_share_groups() -> None:

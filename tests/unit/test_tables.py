@@ -39,7 +39,7 @@ from configs.tables.names import (
     Service,
 )
 from configs.tables.versions import VERSIONS, Software
-from offline.stack_files import ROOT
+from engine.stack_files import ROOT
 
 # Addresses.
 
