@@ -1,88 +1,83 @@
-"""The failover tree as both stacks declare it, answered by AWS's documented rules."""
+"""The failover tree as both stacks declare it, in every situation, answered by AWS's documented rules."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from aws_rules.failover import FailoverRecord, FailoverRole, answer
-from aws_rules.health_checks import CalculatedHealthCheck, EndpointHealthCheck, HealthCheck, is_healthy
+from aws_rules.failover import FailoverRole
+from aws_rules.record_tree import SITUATIONS, SWITCH, RecordTree, Situation
+from configs.settings.model import FailoverMode
+from configs.tables.names import Service
+from engine.stack_files import STACKS
 from offline.cloud import Cloud
-from offline.endpoint import HEALTH_CHECK
-from offline.result import Result
+from offline.declared import declared_tree
+from offline.result import OfflineResult
 from tests.engine.conftest import stack_of, succeeded, write_project
+from tests.engine.ways_in import failover_names, small_stack
+from tests.unit.test_record_tree import DOCUMENT, between_marks, row
 
-RECORD = "aws:route53/record:Record"
+REGIONS = {FailoverRole.PRIMARY: "us-east-1", FailoverRole.SECONDARY: "us-west-2"}
 
 
-class Tree:
-    """The records of the failover name and the health checks behind them, read off the cloud."""
+def tree_of(cloud: Cloud) -> RecordTree:
+    tree = declared_tree(cloud)
+    cloud.close()
+    return tree
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.records = [
-            FailoverRecord(
-                role=FailoverRole(record.inputs["failoverRoutingPolicies"][0]["type"]),
-                target=record.region,
-                health_check_id=record.inputs.get("healthCheckId"),
-                evaluate_target_health=record.inputs["aliases"][0]["evaluateTargetHealth"],
-            )
-            for record in cloud.all(RECORD)
-            if record.inputs.get("failoverRoutingPolicies")
-        ]
-        self.checks = {check.id: self._check(check.inputs) for check in cloud.all(HEALTH_CHECK)}
-        self._fqdn = {check.id: check.inputs.get("fqdn", "") for check in cloud.all(HEALTH_CHECK)}
 
-    @staticmethod
-    def _check(inputs: Any) -> HealthCheck:
-        if inputs["type"] == "CALCULATED":
-            return CalculatedHealthCheck(
-                children=tuple(inputs["childHealthchecks"]), threshold=inputs["childHealthThreshold"]
-            )
-        return EndpointHealthCheck(
-            interval_seconds=inputs["requestInterval"],
-            failure_threshold=inputs["failureThreshold"],
-            inverted=inputs.get("invertHealthcheck", False),
-        )
+def holds(tree: RecordTree, situation: Situation) -> None:
+    """Assert that the declared tree answers as it must, and as the document says, to the second."""
+    (origin,) = tree.failover_names
+    answers = situation.answers(tree, origin)
+    assert [answer.region for answer in answers] == [REGIONS[role] for role in situation.expected]
+    assert row(situation, tree, origin) in between_marks(DOCUMENT).splitlines()
 
-    def answers(self, primary_up: bool, switch_written: bool) -> str:
-        """Return the region that answers, by what the checkers see of the primary and of the switch's object."""
-        seen = {
-            identity: switch_written if "failover-switch" in fqdn else primary_up
-            for identity, fqdn in self._fqdn.items()
-            if fqdn
-        }
-        return answer(self.records, lambda identity: is_healthy(identity, self.checks, seen)).target
+
+@pytest.fixture(scope="module")
+def automatic(deployed: tuple[Path, dict[str, OfflineResult]]) -> RecordTree:
+    """The tree of both deployed stacks."""
+    return tree_of(stack_of("prod", deployed[0]).cloud())
 
 
 @pytest.mark.parametrize(
-    ("primary_up", "switch_written", "expected"),
-    [
-        (True, False, "us-east-1"),
-        (False, False, "us-west-2"),
-        (True, True, "us-west-2"),
-        (False, True, "us-west-2"),
-    ],
-    ids=["all-fine", "primary-lost", "forced", "primary-lost-and-forced"],
+    "situation",
+    [situation for situation in SITUATIONS if not situation.operator],
+    ids=lambda situation: situation.name,
 )
-def test_automatic(
-    primary_up: bool, switch_written: bool, expected: str, deployed: tuple[Path, dict[str, Result]]
-) -> None:
+def test_automatic(situation: Situation, automatic: RecordTree) -> None:
     """Health checks and records that are each right, and together send people to the wrong region."""
-    cloud = stack_of("prod", deployed[0]).cloud()
-    tree = Tree(cloud)
-    cloud.close()
-    assert tree.answers(primary_up, switch_written) == expected
+    holds(automatic, situation)
 
 
-def test_operator(home: Path, tmp_path: Path) -> None:
+def test_names_follow(automatic: RecordTree) -> None:
+    """A service that does not follow the failover, or a region's own name that does."""
+    (origin,) = automatic.failover_names
+    domain = origin.partition(".")[2]
+    lost = {identity: False for identity, asked in automatic.asks.items() if asked != SWITCH}
+    absent = {identity: False for identity, asked in automatic.asks.items() if asked == SWITCH}
+    for service in Service:
+        assert automatic.answer(f"{service}.{domain}", absent) == "us-east-1"
+        assert automatic.answer(f"{service}.{domain}", absent | lost) == "us-west-2"
+        for region in REGIONS.values():
+            assert automatic.region(f"{service}.{region}.{domain}") == region
+
+
+def test_what_is_asked(automatic: RecordTree) -> None:
+    """A check that asks the standby about the primary, or no check that asks for the switch."""
+    (origin,) = automatic.failover_names
+    assert sorted(automatic.asks.values()) == sorted([SWITCH, f"origin.us-east-1.{origin.partition('.')[2]}"])
+
+
+def test_operator(tmp_path: Path) -> None:
     """A failover that nobody asked for, where the operator alone decides."""
-    project = write_project(tmp_path / "project", lambda block: block.update(failover={"mode": "operator"}))
-    stack = stack_of("prod", home, project)
-    succeeded(stack.up())
-    cloud = stack.cloud()
-    tree = Tree(cloud)
-    cloud.close()
-    assert tree.answers(primary_up=False, switch_written=False) == "us-east-1"
-    assert tree.answers(primary_up=True, switch_written=True) == "us-west-2"
+    home, project = tmp_path / "home", tmp_path / "project"
+    write_project(project, lambda block: block.update(failover={"mode": FailoverMode.OPERATOR.value}))
+    for name in STACKS:
+        succeeded(small_stack(name, home, failover_names, project).up())
+    tree = tree_of(small_stack("prod", home, failover_names, project).cloud())
+    situations = [situation for situation in SITUATIONS if situation.operator]
+    assert len(situations) == 2
+    for situation in situations:
+        holds(tree, situation)
