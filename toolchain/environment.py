@@ -14,7 +14,7 @@ COSTS = {False: "about a minute, 0.5 GB", True: "about a minute, 0.9 GB"}
 
 def is_ready(checkout: Path, dev: bool) -> bool:
     """Whether the environment of `checkout` was completed from today's inputs (`dev`: for tests as well)."""
-    return _python(checkout).exists() and _recorded(checkout) == _wanted(checkout, dev)
+    return _python(checkout).exists() and _recorded(checkout) == wanted(checkout, dev)
 
 
 def require_venv() -> None:
@@ -30,19 +30,26 @@ def require_venv() -> None:
 def install(checkout: Path, dev: bool) -> None:
     """Make or update the environment; raises SetupError.
 
+    A link is refused: it leads to another checkout's environment, which would be made anew for this one.
+
     The record of a completed environment is removed first and written last. Without one, as after a killed
     run, the environment is made anew: pip takes a package that it was killed in for an installed one.
     """
-    wanted, recorded = _wanted(checkout, dev), _recorded(checkout)
+    folder = _record(checkout).parent
+    if folder.is_symlink():
+        raise SetupError(
+            f"{folder} is a link to {folder.resolve()}, another checkout's: remove the link, then run again."
+        )
+    target, recorded = wanted(checkout, dev), _recorded(checkout)
     _record(checkout).unlink(missing_ok=True)
-    if not _python(checkout).exists() or any(wanted[key] != recorded.get(key) for key in ("python", "folder")):
+    if not _python(checkout).exists() or any(target[key] != recorded.get(key) for key in ("python", "folder")):
         watch(
-            [sys.executable, "-m", "venv", "--clear", str(_record(checkout).parent)],
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
             "virtual environment",
             folder=checkout,
         )
     pip = [str(_python(checkout)), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    requirements = str(wanted["requirements"])
+    requirements = str(target["requirements"])
     watch(
         [*pip, "--require-hashes", "-r", requirements],
         requirements,
@@ -51,7 +58,7 @@ def install(checkout: Path, dev: bool) -> None:
         draws_progress=True,
     )
     watch([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], "the project itself", folder=checkout)
-    _record(checkout).write_text(json.dumps(wanted))
+    _record(checkout).write_text(json.dumps(target))
 
 
 def _record(checkout: Path) -> Path:
@@ -69,7 +76,8 @@ def _recorded(checkout: Path) -> dict[str, Any]:
         return {}
 
 
-def _wanted(checkout: Path, dev: bool) -> dict[str, Any]:
+def wanted(checkout: Path, dev: bool) -> dict[str, Any]:
+    """Return what the record of a completed environment says (`dev`: for tests as well)."""
     # The requirements for development contain the others: an environment that has them keeps them.
     dev = dev or "dev" in _recorded(checkout).get("requirements", "")
     requirements = "requirements-dev.txt" if dev else "requirements.txt"

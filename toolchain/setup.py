@@ -38,7 +38,7 @@ def main() -> None:
             if not environment.is_ready(checkout, options.dev):
                 environment.require_venv()
                 costs.append(f"the virtual environment ({environment.COSTS[options.dev]})")
-            for name in () if options.environment_only else tools.TOOLS:
+            for name in () if options.environment_only else tools.needed(options.dev):
                 try:
                     tools.find(name)
                 except tools.ToolMissing:

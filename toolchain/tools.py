@@ -36,6 +36,10 @@ class Tool:
     """The linker's flags; `{version}` stands for the version in go.mod, without the v."""
     cost: str
     """How many minutes a build takes and how much disk, measured with empty caches."""
+    version_argument: str = "version"
+    """What the program is asked for its version with."""
+    development: bool = False
+    """Whether only the tests need it."""
 
     @property
     def module(self) -> Path:
@@ -79,7 +83,7 @@ class Tool:
     def accepts(self, program: str | Path) -> bool:
         """Whether `program` runs and has the version of go.mod or a newer one of the same major version."""
         try:
-            found, needed = _numbers(answer([str(program), "version"])), _numbers(self.version)
+            found, needed = _numbers(answer([str(program), self.version_argument])), _numbers(self.version)
         except CommandFailed:
             return False
         return found[:1] == needed[:1] and found >= needed
@@ -96,8 +100,22 @@ TOOLS = {
             ldflags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}",
             cost="about 5 minutes on 2 cores, 0.1 GB and up to 3 GB of Go's own caches",
         ),
+        Tool(
+            name="actionlint",
+            folder="actionlint",
+            package="github.com/rhysd/actionlint/cmd/actionlint",
+            ldflags="-s -w -X github.com/rhysd/actionlint.version={version}",
+            cost="about a minute on 2 cores, 0.1 GB",
+            version_argument="-version",
+            development=True,
+        ),
     )
 }
+
+
+def needed(development: bool) -> list[str]:
+    """Return the names of the programs that have to be there, for the tests as well if it is for `development`."""
+    return [name for name, tool in TOOLS.items() if development or not tool.development]
 
 
 def find(name: str) -> Path:
@@ -108,7 +126,8 @@ def find(name: str) -> Path:
         return Path(on_path)
     if tool.built.exists():
         return tool.built
-    raise ToolMissing(f"{tool.accepted} is neither on PATH nor built: run `make setup`, or install it.")
+    target = "setup-dev" if tool.development else "setup"
+    raise ToolMissing(f"{tool.accepted} is neither on PATH nor built: run `make {target}`, or install it.")
 
 
 def require_go(name: str) -> str:

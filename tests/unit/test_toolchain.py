@@ -23,6 +23,7 @@ from toolchain.commands import locked
 
 CHECKOUT = Path(setup.__file__).parents[1]
 PULUMI = tools.TOOLS["pulumi"]
+ACTIONLINT = tools.TOOLS["actionlint"]
 MAJOR, MINOR, PATCH = map(int, PULUMI.version.split("."))
 
 # Makes the editable install: it hands out a wheel that is ready.
@@ -343,6 +344,7 @@ def test_environment_is_made_once_and_updated_in_place(machine: Machine) -> None
     kept = machine.checkout / ".venv" / "kept"
     kept.touch()
     assert not machine.has("linter")
+    machine.program("actionlint", f"print({ACTIONLINT.version!r})")
     assert machine.set_up("--dev")[0] == 0
     assert machine.has("linter")
     assert machine.set_up() == (0, ""), "what needs less takes nothing away"
@@ -363,6 +365,34 @@ def test_environment_is_made_once_and_updated_in_place(machine: Machine) -> None
     assert not environment.is_ready(machine.checkout, dev=True), "nobody knows what the failed update left"
 
 
+def test_what_only_the_tests_need_is_built_for_them_alone(machine: Machine) -> None:
+    """Guards against a `make preview` that asks for Go, or builds for a minute, for what it does not use."""
+    machine.pulumi(f"v{PULUMI.version}")
+    assert machine.set_up()[0] == 0
+    assert machine.builds == 0
+    machine.go()
+    status, said = machine.set_up("--dev")
+    assert status == 0
+    assert f"actionlint ({ACTIONLINT.cost})" in said
+    assert machine.builds == 1
+    assert machine.set_up("--dev") == (0, "")
+
+
+def test_each_program_is_asked_for_its_version_in_its_own_way(here: Machine) -> None:
+    """Guards against a program that is never found: actionlint takes the word `version` for the name of a file."""
+    here.program("actionlint", f"import sys; print({ACTIONLINT.version!r} if sys.argv[1:] == ['-version'] else '')")
+    assert tools.find("actionlint") == here.root / "bin" / "actionlint"
+    here.program("pulumi", f"import sys; print({PULUMI.version!r} if sys.argv[1:] == ['version'] else '')")
+    assert tools.find("pulumi") == here.root / "bin" / "pulumi"
+
+
+@pytest.mark.usefixtures("here")
+def test_who_lacks_a_program_of_the_tests_is_told_how_to_get_it() -> None:
+    """Guards against advice that does not help: `make setup` leaves out what only the tests need."""
+    with pytest.raises(tools.ToolMissing, match="run `make setup-dev`"):
+        tools.find("actionlint")
+
+
 def test_python_requirement_is_the_projects() -> None:
     """Guards against setup and package that ask for different Pythons."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
@@ -375,6 +405,20 @@ def test_python_without_virtual_environments(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(tools.SetupError, match="install the system package python3-venv"):
         environment.require_venv()
+
+
+def test_a_link_to_another_checkouts_environment_is_refused(tmp_path: Path) -> None:
+    """An environment made anew under the feet of the checkout that it belongs to."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for folder in (theirs, ours):
+        folder.mkdir()
+        for name in ("requirements.txt", "pyproject.toml"):
+            (folder / name).touch()
+    (theirs / "kept").touch()
+    (ours / ".venv").symlink_to(theirs)
+    with pytest.raises(SetupError, match=r"\.venv is a link to .*theirs"):
+        environment.install(ours, dev=False)
+    assert (theirs / "kept").exists()
 
 
 def test_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
