@@ -1,0 +1,1 @@
+"""The stack on one machine. So far: AWS's APIs over the offline cloud."""
