@@ -1,12 +1,14 @@
 # Aliases of the command line, and what gets a fresh machine to the point where it works.
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy test lint format bench requirements environment-dev setup-dev
+.PHONY: help setup preview up destroy test lint format bench requirements environment-dev setup-dev failover failback status
 
 # Any Python of 3.11 or newer: `make preview PYTHON=python3.13`.
 PYTHON ?= python3
 # One stack instead of both: `make preview stack=prod`.
 stack ?=
+# What a command is given besides: `make failover options=--dry-run`.
+options ?=
 one_stack = $(if $(stack),--stack $(stack))
 # What is not committed yet is linted as well, so that CI finds nothing new.
 shell_files = git ls-files -z --cached --others --exclude-standard \
@@ -26,6 +28,15 @@ up: setup ## deploy into the offline cloud (stack=prod|dr)
 
 destroy: setup ## delete from the offline cloud (stack=prod|dr)
 	@.venv/bin/mlops-ha destroy $(one_stack)
+
+failover: setup ## the primary region is lost: switch to the other one (docs/runbooks/region-lost.md)
+	@.venv/bin/mlops-ha failover $(options)
+
+failback: setup ## go home to the primary region, planned (docs/runbooks/failback.md)
+	@.venv/bin/mlops-ha failback $(options)
+
+status: setup ## both regions, the failover switch, what is replicated
+	@.venv/bin/mlops-ha status
 
 # Two workers: the engine tests hold an engine, a program and the providers each, and 2 cores are the least we run on.
 test: setup-dev ## run all tests; ends with what was skipped and why, and the counts

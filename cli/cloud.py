@@ -17,8 +17,8 @@ from rich.console import Console
 from configs.settings.model import Settings
 from configs.settings.parse import schema
 from configs.settings.problem import SettingsError
+from engine.stack_files import ROOT, STACKS, disagreements, stack_settings
 from offline.engine import OfflineError, OfflineStack
-from offline.stack_files import ROOT, STACKS, disagreements, stack_settings
 from offline.summary import as_data, overview
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from configs.settings.model import StackRole
-from offline.checks.tokens import AUTOSCALING_GROUP, DATABASE
+from engine.tokens import AUTOSCALING_GROUP, DATABASE
 from tests.engine.conftest import stack_of, succeeded, write_role
 
 OBJECT, ALARM = "aws:s3/bucketObjectv2:BucketObjectv2", "aws:cloudwatch/metricAlarm:MetricAlarm"
