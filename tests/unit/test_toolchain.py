@@ -416,7 +416,7 @@ def test_a_link_to_another_checkouts_environment_is_refused(tmp_path: Path) -> N
             (folder / name).touch()
     (theirs / "kept").touch()
     (ours / ".venv").symlink_to(theirs)
-    with pytest.raises(SetupError, match=r"\.venv is a link to .*theirs"):
+    with pytest.raises(tools.SetupError, match=r"\.venv is a link to .*theirs"):
         environment.install(ours, dev=False)
     assert (theirs / "kept").exists()
 
