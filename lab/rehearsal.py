@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -160,12 +160,15 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsal(home: Path, checkout: Path) -> Generator[Rehearsal]:
+def rehearsal(
+    home: Path, checkout: Path, host: Callable[[], AbstractContextManager[int]] = language_host
+) -> Generator[Rehearsal]:
     """Set the stage while the block runs; commands that are started meanwhile find it by the environment.
 
     Args:
         home: a folder of the offline engine in which both stacks are deployed.
         checkout: a folder to make, which becomes the checkout that commands are typed in.
+        host: serves the language host that runs the program, with the environment of when it is called.
     """
     _write_checkout(home, checkout)
     before = objects.PRIMARY_ANSWERS
@@ -174,16 +177,15 @@ def rehearsal(home: Path, checkout: Path) -> Generator[Rehearsal]:
         held.callback(cloud.close)
         served = held.enter_context(account(cloud))
         providers = offline_providers(cloud, {}, [])
-        port = held.enter_context(language_host())
         variables = {
             "AWS_ENDPOINT_URL": served.url,
             "HOME": str(home),
-            "PULUMI_DEBUG_LANGUAGES": f"python:{port}",
             # The state is not written after every step: it would take most of the time.
             "PULUMI_EXPERIMENTAL": "true",
             "PULUMI_SKIP_CHECKPOINTS": "true",
         }
         held.enter_context(offline_environment(cloud, providers, home / "state", variables))
+        os.environ["PULUMI_DEBUG_LANGUAGES"] = f"python:{held.enter_context(host())}"
         stage = Rehearsal(checkout, home, cloud, served, {name: one.calls for name, one in providers.items()})
         address, dns_port = held.enter_context(name_server(stage.addresses))
         for region in stage.doors:

@@ -22,15 +22,15 @@ class FailoverSwitch:
         """Say whether the switch is written.
 
         Raises:
-            Unknown: S3 did not answer, or refused: also when it does not say whether the object or the bucket is
-                missing, which it does not to those who may not list the bucket (403 for both).
+            Unknown: S3 did not answer, or refused: also when it does not say whether the object is missing, which it
+                does not to those who may not list the bucket (403).
         """
         with asked("whether the failover switch is written"):
             try:
-                # Not HeadObject: its 404 does not tell a bucket that is missing from an object that is.
                 self._region.s3.get_object(Bucket=self._bucket, Key=SWITCH_KEY)["Body"].close()
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") != "NoSuchKey":
+                # Before the standby region is deployed there is no bucket either.
+                if error.response.get("Error", {}).get("Code") not in ("NoSuchKey", "NoSuchBucket"):
                     raise
                 return False
         return True

@@ -16,9 +16,10 @@ import yaml
 from configs.settings.model import StackRole
 from configs.settings.problem import BLOCK
 from engine.stack_files import ROOT, STACKS
+from lab.rehearsal import Rehearsal, rehearsal
 from offline.engine import OfflineStack
 from offline.result import OfflineResult
-from tests.engine.isolated import IsolatedStack
+from tests.engine.isolated import IsolatedStack, isolated_language_host
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -49,15 +50,20 @@ def stack_of(stack: str, home: Path, project: Path = ROOT) -> OfflineStack:
     return IsolatedStack(stack, project, home)
 
 
-def stack_here(stack: str, home: Path, project: Path = ROOT) -> OfflineStack:
-    """Return a stack whose runs happen in this process, and see what a test has replaced in it."""
-    return OfflineStack(stack, project=project, home=home, checkpoints=False)
-
-
 def succeeded(result: OfflineResult) -> OfflineResult:
     """Return the result of a run, which must have gone well."""
     assert result.errors == []
     return result
+
+
+def lose_the_primary(home: Path) -> None:
+    """Take away all of us-east-1, and `prod`'s state with it: what still needs them fails."""
+    cloud = stack_of("dr", home).cloud()
+    for resource in list(cloud.all(region="us-east-1")):
+        cloud.remove(resource)
+    cloud.close()
+    for path in (home / "state" / ".pulumi" / "stacks" / "mlops-ha").glob("prod.*"):
+        path.unlink()
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +113,19 @@ def deployed(
 def home(deployed: tuple[Path, dict[str, OfflineResult]], tmp_path: Path) -> Path:
     """A copy of the deployed folder, to change."""
     return shutil.copytree(deployed[0], tmp_path / "a home with spaces")
+
+
+@pytest.fixture
+def stage(home: Path, tmp_path: Path) -> Generator[Rehearsal]:
+    """Both regions, deployed, and a checkout to type in."""
+    with rehearsal(home, tmp_path / "checkout", isolated_language_host) as stage:
+        yield stage
+
+
+@pytest.fixture
+def dark(stage: Rehearsal) -> Rehearsal:
+    """The same with us-east-1 gone: its APIs, its load balancer, all that it had, and the state of `prod`."""
+    stage.lose_the_primary()
+    stage.account.refused_services |= {"route53", "iam"}
+    lose_the_primary(stage.home)
+    return stage

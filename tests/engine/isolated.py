@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing_extensions import override
 from engine.stack_files import stack_settings
 from engine.steps import Step
 from offline.engine import OfflineError, OfflineStack
+from offline.language_host import language_host
 from offline.result import OfflineResult
 
 _FORKING = multiprocessing.get_context("forkserver")
@@ -48,6 +51,32 @@ class IsolatedStack(OfflineStack):
         if isinstance(result, str):
             raise OfflineError(result)
         return result
+
+
+@contextmanager
+def isolated_language_host() -> Generator[int]:
+    """Serve a language host in a process of its own while the block runs; gives its port.
+
+    It is forked, and has the environment that this process has now.
+    """
+    ours, theirs = _FORKING.Pipe()
+    process = _FORKING.Process(target=_serve, args=(theirs, dict(os.environ)))
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv()
+    finally:
+        ours.close()
+        process.join()
+
+
+def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with language_host() as port:
+        connection.send(port)
+        with suppress(EOFError):
+            connection.recv()
 
 
 def _run(connection: Connection, stack: str, project: Path, home: Path, operation: str) -> None:
