@@ -55,7 +55,7 @@ class SecurityGroups(pulumi.ComponentResource):
         }
         if args.edge_ranges:
             self._outside[Outside.PUBLIC] = {"prefix_list_id": self._prefix_list(Outside.PUBLIC, args.edge_ranges)}
-        for rule in rules():
+        for rule in rules(edge=bool(args.edge_ranges)):
             self._rule(rule)
         self.register_outputs({role.value: identity for role, identity in self.ids.items()})
 

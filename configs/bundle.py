@@ -233,7 +233,7 @@ class Manifest(Part):
     fence: Fence | None
     """None but for the primary region's load balancers: where the switch sends users, nobody is kept away."""
     watch: View | None
-    """None but for the standby region's servers; and with the edge on, whose addresses alone get an answer."""
+    """None but for the standby region's servers; and with the edge on, which lets in only administrators besides."""
 
 
 class Bundle(Part):

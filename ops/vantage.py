@@ -58,22 +58,23 @@ def findings(
 ) -> tuple[Finding, ...]:
     """Return what each place finds of the primary region. Nothing is raised: what is not known is a finding.
 
-    With an edge, port 443 is the edge's alone: neither this machine nor the servers can tell, and are left out. While
-    the switch is written, or in mode operator, Route 53's answer says nothing of the region's health.
+    This machine proves its own network first: where nothing answers in the standby region either, silence says
+    nothing of the primary. With an edge, the standby's servers cannot tell and are left out: port 443 lets in the
+    edge and the administrators' ranges alone. While the switch is written, or in mode operator, Route 53's answer
+    says nothing of the region's health.
 
     Args:
         settings: of the standby region's stack.
-        resolvers: whoever knows the primary's addresses.
+        resolvers: whoever knows both regions' addresses.
         switch_written: whether the failover switch is.
         servers: the reports of the standby region's nodes, by name.
         https_port: where load balancers listen; another one only where one machine stands in for both regions.
     """
-    direct = settings.edge is None
     by_checkers = settings.failover.mode is FailoverMode.AUTOMATIC and not switch_written
     return (
-        *(_of_this_machine(settings, resolvers, https_port) if direct else ()),
+        *_of_this_machine(settings, resolvers, https_port),
         *((_of_health_checkers(settings, resolvers),) if by_checkers else ()),
-        *(_of_servers(settings, servers) if direct else ()),
+        *(_of_servers(settings, servers) if settings.edge is None else ()),
     )
 
 
@@ -103,33 +104,68 @@ def _line(finding: Finding) -> str:
     return f"{finding.place} ({finding.detail})"
 
 
-def _of_this_machine(settings: Settings, resolvers: Resolvers, https_port: int) -> Iterator[Finding]:
+def _of_this_machine(settings: Settings, resolvers: Resolvers, https_port: int) -> Sequence[Finding]:
+    fault = _own_fault(settings, resolvers, https_port)
     name = PublicNames(settings.domain).regional_origin(settings.regions.primary.name)
     try:
         addresses = resolvers.addresses(name)
     except Unknown as unknown:
-        yield Finding(place=THIS_MACHINE, verdict=Verdict.UNKNOWN, detail=str(unknown))
-        return
+        return [Finding(place=THIS_MACHINE, verdict=Verdict.UNKNOWN, detail=str(unknown))]
     if not addresses:
-        yield Finding(place=THIS_MACHINE, verdict=Verdict.UNKNOWN, detail=f"{name} has no address")
-    for address in sorted(addresses):
-        verdict, detail = _ask(name, address, https_port)
-        yield Finding(place=THIS_MACHINE, verdict=verdict, detail=f"{address}: {detail}")
+        return [Finding(place=THIS_MACHINE, verdict=Verdict.UNKNOWN, detail=f"{name} has no address")]
+    found = [_found_at(name, address, https_port) for address in sorted(addresses)]
+    if fault is None:
+        return found
+    # An answer is one whatever else is silent.
+    answers = [finding for finding in found if finding.verdict is Verdict.ANSWERS]
+    return answers or [Finding(place=THIS_MACHINE, verdict=Verdict.UNKNOWN, detail=fault)]
 
 
-def _ask(name: str, address: str, https_port: int) -> tuple[Verdict, str]:
+def _own_fault(settings: Settings, resolvers: Resolvers, https_port: int) -> str | None:
+    """Return why silence may be this machine's own: nothing answers in the standby region. None: something does."""
+    region = settings.regions.standby.name
+    name = PublicNames(settings.domain).regional_origin(region)
+    silent: list[str] = []
+    try:
+        for address in sorted(resolvers.addresses(name)):
+            try:
+                # Whatever it says: only the way there is in question.
+                _status(name, address, https_port)
+            except httpx.TransportError as error:
+                silent.append(f"{address}: {reason(error)}")
+            else:
+                return None
+    except Unknown as unknown:
+        silent.append(str(unknown))
+    return f"does not reach {region} either: {'; '.join(silent) or f'{name} has no address'}"
+
+
+def _found_at(name: str, address: str, https_port: int) -> Finding:
+    try:
+        status = _status(name, address, https_port)
+    except httpx.TransportError as error:
+        verdict, detail = Verdict.SILENT, reason(error)
+    else:
+        verdict, detail = Verdict.ANSWERS if status == HTTPStatus.OK else Verdict.SILENT, f"HTTP {status}"
+    return Finding(place=THIS_MACHINE, verdict=verdict, detail=f"{address}: {detail}")
+
+
+def _status(name: str, address: str, https_port: int) -> int:
+    """Return the status of an answer to the question for health.
+
+    Raises:
+        httpx.TransportError: there is no answer.
+    """
     # A certificate that ran out must not pass for a region that is lost: whoever answers, answers.
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     transport = NamedTransport(lambda _: (address,), context, https_port)
-    with httpx.Client(transport=transport, timeout=DEADLINES, trust_env=False) as client:
-        try:
-            # The status suffices: a body that never ends keeps nobody waiting.
-            with client.stream("GET", f"https://{name}{HEALTH_PATH}") as response:
-                status = response.status_code
-        except httpx.TransportError as error:
-            return Verdict.SILENT, reason(error)
-    return (Verdict.ANSWERS if status == HTTPStatus.OK else Verdict.SILENT), f"HTTP {status}"
+    with (
+        httpx.Client(transport=transport, timeout=DEADLINES, trust_env=False) as client,
+        # The status suffices: a body that never ends keeps nobody waiting.
+        client.stream("GET", f"https://{name}{HEALTH_PATH}") as response,
+    ):
+        return response.status_code
 
 
 def _of_health_checkers(settings: Settings, resolvers: Resolvers) -> Finding:

@@ -321,7 +321,7 @@ class Settings(Block):
     admin_cidrs: Annotated[
         tuple[CallerCidr, ...], Field(min_length=1, max_length=PREFIX_LIST_ENTRIES[Outside.ADMINS])
     ]
-    """Ranges that may reach SSH, through your VPN: no machine has a public address."""
+    """Ranges that may reach SSH, through your VPN: no machine has a public address. Also HTTPS past an edge."""
     regions: Regions
     """Where the platform runs."""
     network: NetworkSettings = NetworkSettings()

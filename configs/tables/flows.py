@@ -68,6 +68,12 @@ class Flow:
     callers: tuple[Party, ...]
     purpose: str
     protocols: tuple[Protocol, ...] = (Protocol.TCP,)
+    behind_edge: tuple[Party, ...] | None = None
+    """Who may call while the edge is switched on; None: the same as without."""
+
+    def callers_with(self, *, edge: bool) -> tuple[Party, ...]:
+        """Return who may call, with the edge switched on or without."""
+        return self.callers if self.behind_edge is None or not edge else self.behind_edge
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,24 @@ _BOTH = (Protocol.TCP, Protocol.UDP)
 _CONTROL_PLANE = (Role.CONTROL_PLANE,)
 
 # Public entry. The network load balancer passes the same ports on to the load-balancer nodes.
-HTTPS = Flow("https", 443, (Role.NETWORK_LOAD_BALANCER,), (Outside.PUBLIC,), "the four services, for their users")
-HTTP = Flow("http", 80, (Role.NETWORK_LOAD_BALANCER,), (Outside.PUBLIC,), "redirected to HTTPS")
+HTTPS = Flow(
+    "https",
+    443,
+    (Role.NETWORK_LOAD_BALANCER,),
+    (Outside.PUBLIC,),
+    "the four services, for their users",
+    # Operators' commands ask each region by its own names, which the edge does not know.
+    behind_edge=(Outside.PUBLIC, Outside.ADMINS),
+)
+HTTP = Flow(
+    "http",
+    80,
+    (Role.NETWORK_LOAD_BALANCER,),
+    (Outside.PUBLIC,),
+    "redirected to HTTPS",
+    # The edge redirects by itself, and connects to 443 (components/edge.py: always_use_https, full or strict).
+    behind_edge=(),
+)
 HEALTH = Flow(
     "health",
     8443,
@@ -208,9 +230,10 @@ RULES_PER_GROUP = 60
 (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups)."""
 
 PREFIX_LIST_ENTRIES = {
-    # As many offices and VPNs as one team has; every machine's group carries them once.
+    # As many offices and VPNs as one team has; every machine's group carries them once, with the edge the load
+    # balancer's too.
     Outside.ADMINS: 10,
-    # Cloudflare publishes 15; the load balancer's group carries them twice, beside the health checkers.
+    # Cloudflare publishes 15; the load balancer's group carries them beside the administrators and health checkers.
     Outside.PUBLIC: 17,
     # What AWS counts for its own list
     # (https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html).
@@ -219,12 +242,16 @@ PREFIX_LIST_ENTRIES = {
 """Entries of each prefix list: a rule that names a list counts as that many."""
 
 
-def rules() -> Iterator[Rule]:
-    """Yield the rules of every security group: for each flow one on the listener and one on the caller."""
+def rules(*, edge: bool) -> Iterator[Rule]:
+    """Yield the rules of every security group: for each flow one on the listener and one on the caller.
+
+    Args:
+        edge: whether the edge is switched on.
+    """
     for flow in FLOWS:
         for protocol in flow.protocols:
             for listener in flow.listeners:
-                for caller in flow.callers:
+                for caller in flow.callers_with(edge=edge):
                     if isinstance(listener, Role):
                         yield Rule(Direction.INGRESS, listener, caller, flow, protocol)
                     if isinstance(caller, Role):

@@ -90,7 +90,8 @@ PRIMARY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {"edge": EDGE},
         {
             ("create", "ManagedPrefixList"): 1,
-            ("update", "SecurityGroupIngressRule"): 2,
+            # HTTPS: the edge's ranges in place of everybody, the administrators' beside them. HTTP: nobody.
+            **{(operation, "SecurityGroupIngressRule"): 1 for operation in ("update", "create", "delete")},
             ("create", "DnsRecord"): 4,
             ("create", "Ruleset"): 1,
             ("create", "ZoneSetting"): 3,

@@ -26,7 +26,7 @@ SETTINGS = stack_settings(ROOT, "dr")
 NAMES = PublicNames(SETTINGS.domain)
 PRIMARY, STANDBY = SETTINGS.regions.primary.name, SETTINGS.regions.standby.name
 CREDENTIALS = Credentials("consul-token", "nomad-token", ("admin", "password"))
-STANDBY_ADDRESS = "192.0.2.20"
+STANDBY_ADDRESS = "127.0.0.2"
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,12 @@ def certificate() -> ServerCertificate:
 
 @dataclass
 class World:
-    """The primary region's entrance, and what DNS says."""
+    """Both regions' entrances, on one port, and what DNS says."""
 
     primary: Door
+    standby: Door
+    standby_serving: ExitStack
+    """Closed: nothing answers in the standby region any more."""
     zone: dict[str, tuple[str, ...]]
     resolvers: Resolvers
     servers: dict[str, NodeState] = field(default_factory=dict[str, NodeState])
@@ -60,10 +63,14 @@ def zone(*origin: str) -> dict[str, tuple[str, ...]]:
 @contextmanager
 def opened(certificate: ServerCertificate, *origin: str) -> Generator[World]:
     with ExitStack() as stack:
-        door = stack.enter_context(open_door(Door(NAMES, PRIMARY, CREDENTIALS), certificate))
+        primary = stack.enter_context(open_door(Door(NAMES, PRIMARY, CREDENTIALS), certificate))
+        # What a standby's load balancer says: it serves nobody.
+        standby = Door(NAMES, STANDBY, CREDENTIALS, serving=False, address=STANDBY_ADDRESS)
+        serving = stack.enter_context(ExitStack())
+        serving.enter_context(open_door(standby, certificate, primary.https_port))
         answers = zone(*origin)
         server = stack.enter_context(name_server(answers.get))
-        yield World(door, answers, Resolvers([NameServer(*server)]))
+        yield World(primary, standby, serving, answers, Resolvers([NameServer(*server)]))
 
 
 def report(primary_answers: bool | None, fresh: bool = True) -> NodeState:
@@ -129,10 +136,52 @@ def test_a_region_that_never_answers_is_silent(
 ) -> None:
     """A command that hangs on a connection that nobody answers: what a dark region does."""
     monkeypatch.setattr(vantage, "DEADLINES", httpx.Timeout(0.3))
-    with opened(certificate, STANDBY_ADDRESS) as world, socket.create_server(("127.0.0.1", 0)) as mute:
-        world.primary.https_port = mute.getsockname()[1]
+    with (
+        opened(certificate, STANDBY_ADDRESS) as world,
+        socket.create_server(("127.0.0.3", world.primary.https_port)),
+    ):
+        world.zone[NAMES.regional_origin(PRIMARY)] = ("127.0.0.3",)
         here = world.found()[0]
-    assert (here.verdict, here.detail) == (Verdict.SILENT, "127.0.0.1: no answer in time")
+    assert (here.verdict, here.detail) == (Verdict.SILENT, "127.0.0.3: no answer in time")
+
+
+def test_any_answer_of_the_standby_proves_the_network(certificate: ServerCertificate) -> None:
+    """A failover that needs force because one zone of the standby is silent, or because it is not well."""
+    with opened(certificate, STANDBY_ADDRESS) as world:
+        world.zone[NAMES.regional_origin(PRIMARY)] = ("127.0.0.9",)
+        world.zone[NAMES.regional_origin(STANDBY)] = ("127.0.0.10", STANDBY_ADDRESS)
+        world.standby.fenced = True
+        here = world.found()[0]
+        asked = [(one.host, one.method, one.path) for one in world.standby.received]
+    assert (here.verdict, here.detail) == (Verdict.SILENT, "127.0.0.9: Connection refused")
+    assert asked == [(f"origin.{STANDBY}.mlops.example.com", "GET", "/healthz")]
+
+
+def test_a_machine_that_reaches_neither_region_knows_nothing(certificate: ServerCertificate) -> None:
+    """A region given up from a machine whose network lets nothing out, or from an address that nobody lets in."""
+    with opened(certificate, STANDBY_ADDRESS) as world:
+        world.zone[NAMES.regional_origin(PRIMARY)] = ("127.0.0.8", "127.0.0.9")
+        world.standby_serving.close()
+        closed = world.found()
+        world.zone.pop(NAMES.regional_origin(STANDBY))
+        nameless = world.found()[0]
+    assert closed[0] == Finding(
+        place="this machine",
+        verdict=Verdict.UNKNOWN,
+        detail=f"does not reach {STANDBY} either: {STANDBY_ADDRESS}: Connection refused",
+    )
+    assert verdicts(closed) == [("this machine", Verdict.UNKNOWN), ("Route 53's health checkers", Verdict.SILENT)]
+    assert nameless.verdict is Verdict.UNKNOWN
+    assert nameless.detail == f"does not reach {STANDBY} either: origin.{STANDBY}.mlops.example.com has no address"
+
+
+def test_a_primary_that_answers_does_so_whatever_the_standby_says(certificate: ServerCertificate) -> None:
+    """Users sent to a region that is itself lost, because its silence was taken for the machine's own."""
+    with opened(certificate, "127.0.0.1") as world:
+        world.zone[NAMES.regional_origin(PRIMARY)] = ("127.0.0.1", "127.0.0.9")
+        world.standby_serving.close()
+        here = [finding for finding in world.found() if finding.place == "this machine"]
+    assert [(finding.verdict, finding.detail) for finding in here] == [(Verdict.ANSWERS, "127.0.0.1: HTTP 200")]
 
 
 def test_without_dns_nothing_is_known(certificate: ServerCertificate) -> None:
@@ -193,14 +242,32 @@ def test_only_servers_that_report_now_are_places(certificate: ServerCertificate)
         assert verdicts(world.found())[2:] == [("control-plane-3", Verdict.UNKNOWN)]
 
 
-def test_behind_an_edge_only_dns_is_asked(certificate: ServerCertificate) -> None:
-    """A region that is taken for lost because it lets nobody in but the edge."""
-    # What an edge consists of does not matter here, only that there is one.
-    behind = SETTINGS.model_copy(update={"edge": object()})
+# What an edge consists of does not matter here, only that there is one.
+BEHIND = SETTINGS.model_copy(update={"edge": object()})
+
+
+def test_behind_an_edge_this_machine_and_dns_are_two_places(certificate: ServerCertificate) -> None:
+    """A lost region that cannot be left without force, or servers that the edge keeps out taken for witnesses."""
     with opened(certificate, STANDBY_ADDRESS) as world:
         world.servers["control-plane-1"] = report(False)
-        assert verdicts(world.found(behind)) == [("Route 53's health checkers", Verdict.SILENT)]
-        assert world.primary.received == []
+        answered = world.found(BEHIND)
+        world.primary.fenced = True
+        silent = world.found(BEHIND)
+    dns = ("Route 53's health checkers", Verdict.SILENT)
+    assert verdicts(answered) == [("this machine", Verdict.ANSWERS), dns]
+    assert verdicts(silent) == [("this machine", Verdict.SILENT), dns]
+    judge(silent)
+
+
+def test_behind_an_edge_a_machine_that_is_not_let_in_knows_nothing(certificate: ServerCertificate) -> None:
+    """A region that is taken for lost because it lets in nobody but the edge and the administrators."""
+    with opened(certificate, STANDBY_ADDRESS) as world:
+        world.zone[NAMES.regional_origin(PRIMARY)] = ("127.0.0.9",)
+        world.standby_serving.close()
+        found = world.found(BEHIND)
+    assert verdicts(found) == [("this machine", Verdict.UNKNOWN), ("Route 53's health checkers", Verdict.SILENT)]
+    with pytest.raises(Stop, match=f"unknown .*: this machine \\(does not reach {STANDBY} either: "):
+        judge(found)
 
 
 def finding(place: str, verdict: Verdict) -> Finding:

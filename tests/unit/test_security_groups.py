@@ -142,12 +142,12 @@ def test_the_world_reaches_the_load_balancer_on_two_ports_and_nothing_else() -> 
     }
 
 
-def test_with_an_edge_only_the_edge_reaches_the_load_balancer() -> None:
-    """Guards against a way around the edge's firewall."""
+def test_with_an_edge_only_the_edge_and_administrators_reach_the_load_balancer() -> None:
+    """Guards against a way around the edge's firewall, and against operators' commands that nothing answers."""
     run = groups(edge=True)
     assert from_outside(run) == SSH | HEALTH | {
         ("network-load-balancer", "tcp", 443, PUBLIC),
-        ("network-load-balancer", "tcp", 80, PUBLIC),
+        ("network-load-balancer", "tcp", 443, ADMINS),
     }
     assert set(openings(run, EGRESS)) == set(openings(groups(edge=False), EGRESS))
 

@@ -633,7 +633,10 @@ START = (
 )
 MODES = "acm, internal or secret"
 SECRET_ARN = "an ARN of secretsmanager, like arn:aws:secretsmanager:us-east-1:123456789012:..."
-ADMINS = "a list of 1 to 10. Ranges that may reach SSH, through your VPN: no machine has a public address."
+ADMINS = (
+    "a list of 1 to 10. Ranges that may reach SSH, through your VPN: no machine has a public address."
+    " Also HTTPS past an edge."
+)
 WORKER_KEYS = "minimum, maximum, standbyMinimum, spotShare, targetPercent, cooldownSeconds"
 KNOWN_TYPES = (
     "an EC2 type that is known here: c6in.xlarge, c6in.2xlarge, m6in.2xlarge, m6in.4xlarge, m6in.8xlarge,"
