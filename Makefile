@@ -38,9 +38,9 @@ failback: setup ## go home to the primary region, planned (docs/runbooks/failbac
 status: setup ## both regions, the failover switch, what is replicated
 	@.venv/bin/mlops-ha status
 
-# Two workers: the engine tests hold an engine, a program and the providers each, and 2 cores are the least we run on.
+# Three workers on two cores: a run of the engine waits for a third of its time, for the engine or the program.
 test: setup-dev ## run all tests; ends with what was skipped and why, and the counts
-	@.venv/bin/pytest -n 2 --dist loadgroup -rs
+	@.venv/bin/pytest -n 3 --dist loadgroup -rs
 
 lint: environment-dev ## check style, types and shell files
 	@.venv/bin/ruff check
