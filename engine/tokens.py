@@ -62,3 +62,27 @@ VAULT = "aws:backup/vault:Vault"
 VAULT_LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
 BACKUP_PLAN = "aws:backup/plan:Plan"
 BACKUP_SELECTION = "aws:backup/selection:Selection"
+SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105  (the name of a type)
+SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105  (the name of a type)
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+REPOSITORY = "aws:ecr/repository:Repository"
+RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (the name of a type)
+
+STATEFUL = frozenset(
+    {
+        VAULT,
+        VOLUME,
+        EIP,
+        NETWORK_INTERFACE,
+        REPOSITORY,
+        FILE_SYSTEM,
+        KEY,
+        REPLICA_KEY,
+        LOAD_BALANCER,
+        DATABASE,
+        BUCKET,
+        SECRET,
+        RANDOM_PASSWORD,
+    }
+)
+"""What cannot be had again: with what it holds, or under the address or the name that others know."""

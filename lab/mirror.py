@@ -27,11 +27,14 @@ from configs.tables.metrics import CERTIFICATE_DAYS, CERTIFICATE_DIMENSION, NAME
 from engine.tokens import (
     AUTOSCALING_GROUP,
     BUCKET,
+    BUCKET_POLICY,
     DATABASE,
     FILE_SYSTEM,
     INSTANCE,
     LISTENER,
     LOAD_BALANCER,
+    SECRET,
+    SECRET_VERSION,
     TARGET_GROUP,
     TARGET_GROUP_ATTACHMENT,
 )
@@ -40,10 +43,6 @@ from offline.cloud import Cloud, Resource
 from offline.objects import find_object
 
 Model = TypeVar("Model")
-
-BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105  (the name of a type)
-SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105  (the name of a type)
 
 LAG_SECONDS = 2.0
 """How far a replica is behind unless a test says otherwise: more than none, so that arithmetic with it shows."""

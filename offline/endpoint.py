@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
+from engine.tokens import HEALTH_CHECK
 from offline.cloud import Cloud, Resource
 from offline.objects import find_object
 
-HEALTH_CHECK = "aws:route53/healthCheck:HealthCheck"
 NAMESPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
 CHECKERS = {"us-east-1": "15.177.2.5", "us-west-2": "15.177.14.5", "eu-west-1": "15.177.10.5"}
 """Three of Route 53's checkers, each with an address of its published ranges."""

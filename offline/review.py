@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from engine.steps import REPLACEMENTS
+from engine.tokens import STATEFUL
 
 MARKER = "<!-- mlops-ha: offline preview -->"
 """How a comment begins that is ours, so that the next run finds and rewrites it. GitHub does not show it."""
@@ -34,24 +35,6 @@ ERROR_LINES = 60
 PATHS = 20
 """Properties that are named for one resource: more say nothing more to who reads them."""
 
-STATEFUL = frozenset(
-    {
-        "aws:backup/vault:Vault",
-        "aws:ebs/volume:Volume",
-        "aws:ec2/eip:Eip",
-        "aws:ec2/networkInterface:NetworkInterface",
-        "aws:ecr/repository:Repository",
-        "aws:efs/fileSystem:FileSystem",
-        "aws:kms/key:Key",
-        "aws:kms/replicaKey:ReplicaKey",
-        "aws:lb/loadBalancer:LoadBalancer",
-        "aws:rds/instance:Instance",
-        "aws:s3/bucket:Bucket",
-        "aws:secretsmanager/secret:Secret",
-        "random:index/randomPassword:RandomPassword",
-    }
-)
-"""What cannot be had again: with what it holds, or under the address or the name that others know."""
 
 DANGEROUS = ("replace", "delete")
 """What a reader must see before anything else, in this order."""

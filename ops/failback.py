@@ -16,7 +16,7 @@ from configs.settings.model import StackRole
 from engine.tokens import DATABASE
 from ops.allowed import COME_HOME, LEAVE, RETURN, STAND_BY
 from ops.change import Change, apply
-from ops.failover import CALL_DEADLINE, FILES_DEADLINE, UP_DEADLINE
+from ops.failover import CALL_DEADLINE, FILES_DEADLINE, UP_DEADLINE, end_replication
 from ops.file_system import ReplicationRole
 from ops.problems import Stop
 from ops.procedure import Say, Step, wait
@@ -133,16 +133,8 @@ class Failback:
         return None if left and left.role is ReplicationRole.SOURCE else "it copies ML data nowhere"
 
     def _forget_replication(self, say: Say) -> str:
-        """End it: the failover could end it at the other end alone, and EFS would refuse the way back."""
-        files = self._primary.file_system
-        files.stop_replicating()
-
-        def lacking() -> str | None:
-            left = files.replication()
-            return f"the replication is {left.status}" if left else None
-
-        wait(lacking, FILES_DEADLINE, say)
-        return "it is ended"
+        # The failover could end it at the other end alone, and EFS would refuse the way back.
+        return end_replication(self._primary.file_system, say)
 
     def _returning(self) -> Change:
         """Return the change to ``returning``, with the next database; the same one when it was begun already."""
@@ -207,15 +199,7 @@ class Failback:
         if self._primary.settings.role is StackRole.PRIMARY:
             # An `up` that was interrupted may have turned it round already.
             return "it was ended"
-        files = self._primary.file_system
-        files.stop_replicating(everywhere=True)
-
-        def lacking() -> str | None:
-            left = files.replication()
-            return f"the replication is {left.status}" if left else None
-
-        wait(lacking, FILES_DEADLINE, say)
-        return f"{files.identity()} can be written to"
+        return end_replication(self._primary.file_system, say, everywhere=True)
 
     def _come_home(self, say: Say) -> str:
         return apply(self._primary.engine, Change({"role": StackRole.PRIMARY.value}, COME_HOME), UP_DEADLINE, say)

@@ -17,6 +17,7 @@ from configs.tables.secrets import NOMAD_MANAGEMENT_TOKEN
 from ops.allowed import ACTIVATION
 from ops.change import Change, apply, foresee
 from ops.entrance import secret_document, secret_value
+from ops.file_system import FileSystem
 from ops.jobs import job_files, register
 from ops.nodes import reports
 from ops.problems import Stop, Unknown
@@ -111,8 +112,9 @@ class Failover:
         return f"{identity}; {self._site.engine.check_access()}"
 
     def _seen(self) -> str | None:
+        """Say when it was seen: what was seen counts once it was acted on, not for the next disaster."""
         record = self._site.records.read()
-        if record is None:
+        if record is None or not self._site.switch.written():
             return None
         return f"recorded on {moment(record.started)}" + (f", forced: {record.reason}" if record.forced else "")
 
@@ -175,9 +177,7 @@ class Failover:
 
         def lacking() -> str | None:
             status = database.state().status
-            return (
-                None if status == "available" else f"the database is {status}, AWS promotes it when it is available"
-            )
+            return None if status == "available" else f"the database is {status}, it must be available"
 
         wait(lacking, BACKUP_DEADLINE, say)
         return "it is available"
@@ -186,15 +186,7 @@ class Failover:
         return "it is in no replication" if self._site.file_system.replication() is None else None
 
     def _unreplicate(self, say: Say) -> str:
-        files = self._site.file_system
-        files.stop_replicating()
-
-        def lacking() -> str | None:
-            left = files.replication()
-            return f"the replication is {left.status}" if left else None
-
-        wait(lacking, FILES_DEADLINE, say)
-        return f"{files.identity()} can be written to"
+        return end_replication(self._site.file_system, say)
 
     def _activate(self, say: Say) -> str:
         said = apply(self._site.engine, ACTIVATE, UP_DEADLINE, say)
@@ -240,6 +232,23 @@ class Failover:
         if record is None:
             raise Stop("there is no record of this failover: run it again")
         return record
+
+
+def end_replication(files: FileSystem, say: Say, *, everywhere: bool = False) -> str:
+    """End a file system's replication, and return once it is gone; see ``FileSystem.stop_replicating``.
+
+    Raises:
+        Stop: it is still there at the deadline.
+        Unknown: EFS does not answer, or refuses.
+    """
+    files.stop_replicating(everywhere=everywhere)
+
+    def lacking() -> str | None:
+        left = files.replication()
+        return f"the replication is {left.status}" if left else None
+
+    wait(lacking, FILES_DEADLINE, say)
+    return f"{files.identity()} can be written to"
 
 
 def _seen_and_lost(record: FailoverRecord) -> str:

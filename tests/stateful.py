@@ -3,25 +3,7 @@
 from __future__ import annotations
 
 from engine.steps import Result
-
-STATEFUL = frozenset(
-    {
-        "aws:backup/vault:Vault",
-        "aws:ebs/volume:Volume",
-        "aws:ec2/eip:Eip",
-        "aws:ec2/networkInterface:NetworkInterface",
-        "aws:ecr/repository:Repository",
-        "aws:efs/fileSystem:FileSystem",
-        "aws:kms/key:Key",
-        "aws:kms/replicaKey:ReplicaKey",
-        "aws:lb/loadBalancer:LoadBalancer",
-        "aws:rds/instance:Instance",
-        "aws:s3/bucket:Bucket",
-        "aws:secretsmanager/secret:Secret",
-        "random:index/randomPassword:RandomPassword",
-    }
-)
-"""What cannot be had again: with what it holds, or under the address or the name that others know."""
+from engine.tokens import STATEFUL
 
 
 def destroyed(result: Result) -> list[str]:

@@ -150,7 +150,7 @@ def replications(stage: Rehearsal) -> list[tuple[str, str]]:
 def test_there_and_back(stage: Rehearsal, ups: list[tuple[str, Result]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A way home that loses data, serves from two regions, replaces what holds data, or cannot go on."""
     monkeypatch.setattr(ops.procedure, "POLL_SECONDS", 0.2)
-    for deadline in ("COPY_DEADLINE", "CATCH_UP_DEADLINE", "MOVED_DEADLINE", "FILES_DEADLINE", "DEADLINE"):
+    for deadline in ("COPY_DEADLINE", "CATCH_UP_DEADLINE", "MOVED_DEADLINE", "DEADLINE"):
         monkeypatch.setattr(ops.failback, deadline, timedelta(seconds=60))
     stage.lose_the_primary()
     failover(stage)

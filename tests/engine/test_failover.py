@@ -90,6 +90,23 @@ def test_a_primary_that_answers_is_left_alone(stage: Rehearsal) -> None:
     assert (record(stage), stage.switch_written, role(stage)) == (None, False, StackRole.STANDBY)
 
 
+def test_what_was_seen_in_an_earlier_disaster_counts_for_nothing(stage: Rehearsal) -> None:
+    """A failover that was given up weeks ago, whose record passes for a look at the primary of today."""
+    site(stage).records.write(
+        FailoverRecord(
+            started=datetime.now(UTC) - timedelta(days=21),
+            reason=None,
+            forced=False,
+            findings=(),
+            lost_after=None,
+            finished=None,
+        )
+    )
+    with pytest.raises(Stop, match="the primary region answers"):
+        failover(stage)
+    assert stage.switch_written is False
+
+
 def test_forced(stage: Rehearsal) -> None:
     """A forced failover that nobody can say the reason of afterwards."""
     steps = Failover(site(stage), Decision(force=True, reason="rehearsal")).steps()

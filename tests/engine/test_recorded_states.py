@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine.stack_files import STACKS
+from engine.tokens import STATEFUL
 from tests.engine.conftest import stack_of, succeeded
 from tests.recorded import releases, restore
-from tests.stateful import STATEFUL, destroyed
+from tests.stateful import destroyed
 
 
 def test_a_release_is_recorded() -> None:

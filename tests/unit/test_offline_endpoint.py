@@ -12,8 +12,9 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from engine.tokens import HEALTH_CHECK
 from offline.cloud import Cloud, Resource
-from offline.endpoint import CHECKERS, HEALTH_CHECK, aws_endpoint
+from offline.endpoint import CHECKERS, aws_endpoint
 
 CHECK = Resource(HEALTH_CHECK, "3f0f2f0e-check", "urn", "us-west-2")
 

@@ -16,9 +16,9 @@ import pytest
 
 from configs.nodes import NODE_TAG
 from configs.tables.names import PROJECT
+from engine.tokens import STATEFUL
 from offline.rules.model import package_rules
 from offline.sdk_types import output_names
-from tests.stateful import STATEFUL
 from tests.unit.mocks import ROOT, Registered, Run, run, run_in_region, stack_block, stack_config
 
 REGION = {"prod": "us-east-1", "dr": "us-west-2"}

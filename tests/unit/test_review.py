@@ -21,7 +21,6 @@ from offline.review import (
     LIMIT,
     MARKER,
     PATHS,
-    STATEFUL,
     WORD_LENGTH,
     Malformed,
     comment,
@@ -29,7 +28,6 @@ from offline.review import (
     read,
 )
 from offline.summary import as_data
-from tests import stateful
 
 VPC, BUCKET = "aws:ec2/vpc:Vpc", "aws:s3/bucket:Bucket"
 CAUSE = Change("cidrBlock", "update-replace")
@@ -308,8 +306,3 @@ def test_a_preview_that_cannot_be_read_stops_a_deployment(text: str) -> None:
     """A deployment that goes on because nobody understood what it would do."""
     with pytest.raises(Malformed):
         losses(text)
-
-
-def test_what_holds_state_is_what_the_tests_hold() -> None:
-    """A deployment that lets go what the engine tests would not."""
-    assert STATEFUL == stateful.STATEFUL
