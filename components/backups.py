@@ -25,6 +25,9 @@ BACKUP_DAYS = 35
 BACKUP_POLICY = "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup"
 """What AWS Backup needs; AWS keeps it up to date."""
 
+RESTORE_POLICY = "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores"
+"""What it needs to restore, in whichever region; AWS keeps it up to date too."""
+
 
 @dataclass(frozen=True)
 class BackupsArgs:
@@ -76,15 +79,9 @@ class Backups(pulumi.ComponentResource):
             tags={"Name": f"{name}-plan"},
             opts=child,
         )
-        role = aws.iam.Role(
-            f"{name}-role",
-            name=args.names.account_wide("backups"),
-            # Whoever selects resources must be allowed to pass the role: no other account can.
-            assume_role_policy=trust("backup.amazonaws.com"),
-            tags={"Name": f"{name}-role"},
-            opts=child,
-        )
-        allowed = aws.iam.RolePolicyAttachment(f"{name}-role", role=role.name, policy_arn=BACKUP_POLICY, opts=child)
+        role, allowed = self._role(f"{name}-role", args.names.account_wide("backups"), BACKUP_POLICY)
+        # Made before it is needed: when a region is lost, nothing can be changed in IAM.
+        self._role(f"{name}-restore", args.names.account_wide("restore"), RESTORE_POLICY)
         aws.backup.Selection(
             f"{name}-selection",
             name=args.names.regional("stateful"),
@@ -94,3 +91,16 @@ class Backups(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         self.register_outputs({})
+
+    def _role(self, label: str, name: str, policy_arn: str) -> tuple[aws.iam.Role, aws.iam.RolePolicyAttachment]:
+        """Return a role that AWS Backup may take, and what must be there before it can do anything."""
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            label,
+            name=name,
+            # Whoever starts a job must be allowed to pass the role: no other account can.
+            assume_role_policy=trust("backup.amazonaws.com"),
+            tags={"Name": label},
+            opts=child,
+        )
+        return role, aws.iam.RolePolicyAttachment(label, role=role.name, policy_arn=policy_arn, opts=child)

@@ -24,7 +24,7 @@ def backups(region: str = "us-west-2", protect: bool = True) -> Run:
 
 @pytest.mark.parametrize("protect", [True, False])
 def test_every_resource_is_exactly_the_plan(protect: bool) -> None:
-    """Guards against something that nobody backs up, and against a copy that the archive's lock refuses at night."""
+    """Guards against what nobody backs up or may restore, and a copy that the archive's lock refuses at night."""
     registered = backups(protect=protect).inputs_by_type()
     trust = registered["aws:iam/role:Role"]["safe-role"]["assumeRolePolicy"]
     assert json.loads(trust) == {
@@ -70,13 +70,22 @@ def test_every_resource_is_exactly_the_plan(protect: bool) -> None:
                 "name": "mlops-us-west-2-backups",
                 "assumeRolePolicy": trust,
                 "tags": {"Name": "safe-role"},
-            }
+            },
+            "safe-restore": {
+                "name": "mlops-us-west-2-restore",
+                "assumeRolePolicy": trust,
+                "tags": {"Name": "safe-restore"},
+            },
         },
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment": {
             "safe-role": {
                 "role": "mlops-us-west-2-backups",
                 "policyArn": "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup",
-            }
+            },
+            "safe-restore": {
+                "role": "mlops-us-west-2-restore",
+                "policyArn": "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores",
+            },
         },
         "aws:backup/selection:Selection": {
             "safe-selection": {
