@@ -35,6 +35,23 @@ class DataVolume:
     gigabytes: int
 
 
+def put_bundle(
+    label: str, launch: Launch, node: str, text: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> aws.s3.BucketObjectv2:
+    """Return the object from which a node's boot agent learns what the node is to be."""
+    return aws.s3.BucketObjectv2(
+        label,
+        bucket=launch.bundles_bucket,
+        key=bundle_key(node),
+        content=text,
+        content_type="application/json",
+        server_side_encryption="aws:kms",
+        kms_key_id=launch.key_arn,
+        tags={"Name": label},
+        opts=opts,
+    )
+
+
 @dataclass(frozen=True)
 class MachineArgs:
     """What a machine is made from.
@@ -107,22 +124,10 @@ class Machine(pulumi.ComponentResource):
         )
 
     def _bundle(self) -> aws.s3.BucketObjectv2:
-        label = f"{self._name}-bundle"
-        return aws.s3.BucketObjectv2(
-            label,
-            bucket=self._args.launch.bundles_bucket,
-            key=bundle_key(self._args.node.name),
-            content=self._args.bundle,
-            content_type="application/json",
-            server_side_encryption="aws:kms",
-            kms_key_id=self._args.launch.key_arn,
-            tags={"Name": label},
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=list(self._args.after),
-                hooks=pulumi.ResourceHookBinding(before_update=[self._args.gate]),
-            ),
-        )
+        args = self._args
+        gate = pulumi.ResourceHookBinding(before_update=[args.gate])
+        opts = pulumi.ResourceOptions(parent=self, depends_on=list(args.after), hooks=gate)
+        return put_bundle(f"{self._name}-bundle", args.launch, args.node.name, args.bundle, opts)
 
     def _instance(self) -> aws.ec2.Instance:
         label, launch, gate = f"{self._name}-instance", self._args.launch, self._args.gate

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.machine import Launch
-from configs.nodes import NODE_TAG, WORKER, bundle_key
+from components.machine import Launch, put_bundle
+from configs.nodes import NODE_TAG, WORKER
 from configs.nomad_autoscaler.policy import DRAIN_SECONDS
 from configs.tables.names import WORKERS, Names
 
@@ -75,7 +75,8 @@ class WorkerPool(pulumi.ComponentResource):
         super().__init__("mlops:platform:WorkerPool", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        group = self._group(self._template(), self._bundle())
+        bundle = put_bundle(f"{name}-bundle", args.launch, WORKER.name, args.bundle, self._child)
+        group = self._group(self._template(), bundle)
         self.group_name = group.name
         aws.autoscaling.LifecycleHook(
             f"{name}-drain",
@@ -88,20 +89,6 @@ class WorkerPool(pulumi.ComponentResource):
             opts=self._child,
         )
         self.register_outputs({"groupName": group.name})
-
-    def _bundle(self) -> aws.s3.BucketObjectv2:
-        label = f"{self._name}-bundle"
-        return aws.s3.BucketObjectv2(
-            label,
-            bucket=self._args.launch.bundles_bucket,
-            key=bundle_key(WORKER.name),
-            content=self._args.bundle,
-            content_type="application/json",
-            server_side_encryption="aws:kms",
-            kms_key_id=self._args.launch.key_arn,
-            tags={"Name": label},
-            opts=self._child,
-        )
 
     def _template(self) -> aws.ec2.LaunchTemplate:
         label, launch = f"{self._name}-template", self._args.launch
