@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import ClientError
 
@@ -88,6 +89,9 @@ def _state(region: Region, bucket: str, node: str, now: datetime) -> NodeState:
                 raise
             return NodeState(fresh=False, report=None, detail="it has never reported")
         written, text = found["LastModified"], found["Body"].read()
+        # S3's own clock: with ours behind, an old report would pass for one of now.
+        if said := found["ResponseMetadata"]["HTTPHeaders"].get("date"):
+            now = max(now, parsedate_to_datetime(said))
     fresh = now - written <= timedelta(seconds=FRESH_SECONDS)
     try:
         report = Report.from_json(text.decode())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from configs.nodes import snapshot_key
 from configs.tables.names import BACKUPS_BUCKET, Service
 from lab.rehearsal import Rehearsal
+from ops.nodes import reports
 from ops.problems import Stop
 from ops.verify import verify
 from tests.engine.test_failover import HERE, LOST, site
@@ -49,6 +50,19 @@ def test_what_is_lacking_is_said_at_the_deadline(stage: Rehearsal) -> None:
     stage.close(HERE)
     with pytest.raises(Stop, match="TLS: "):
         verify(site(stage), silently, timedelta())
+
+
+def test_a_clock_that_is_behind_makes_no_old_report_new(stage: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that died an hour ago and count as well, on a machine whose clock is an hour behind."""
+    monkeypatch.setattr("offline.objects.SILENT", frozenset({"control-plane-1"}))
+    one = site(stage)
+    behind = datetime.now(UTC) - timedelta(hours=1)
+    found = reports(one.region, one.names, one.settings, behind)
+    assert {name: state.fresh for name, state in found.items() if name.startswith("control-plane")} == {
+        "control-plane-1": False,
+        "control-plane-2": True,
+        "control-plane-3": True,
+    }
 
 
 def test_a_snapshot_is_put_back_when_somebody_says_so(stage: Rehearsal) -> None:
