@@ -40,7 +40,11 @@ with open(home / "calls", "a") as calls:
 if (home / "down").exists():
     sys.exit("Could not connect to the endpoint URL")
 if (home / "silent").exists():
-    time.sleep(600)
+    # Silent until whoever called is gone: a test leaves no process behind.
+    caller = os.getppid()
+    while os.getppid() == caller:
+        time.sleep(0.1)
+    sys.exit()
 if call[:3] == ["s3", "cp", "--only-show-errors"]:
     source, target = call[3:]
     if target != "-":
