@@ -11,7 +11,7 @@ from rich.console import Console
 from cli.cloud import StackName
 from configs.tables.flows import HTTPS, Role
 from configs.tables.names import Service
-from configs.tables.secrets import CONSUL_MANAGEMENT_TOKEN, NOMAD_MANAGEMENT_TOKEN
+from configs.tables.schedulers import SCHEDULERS
 from engine.stack_files import ROOT, stack_settings
 from ops import procedure
 from ops.dns import DNS_PORT, NameServer, Resolvers
@@ -122,14 +122,13 @@ def register(app: typer.Typer) -> None:
             known = f"what {of_region} knew at {moment(found.taken)}"
             typer.confirm(f"Replace all that {service} in {site.region.name} knows by {known}?", abort=True)
         document = secret_document(site.region, site.names, Role.CONTROL_PLANE)
-        nomad_token = secret_value(document, NOMAD_MANAGEMENT_TOKEN.name)
-        tokens = {Service.CONSUL: secret_value(document, CONSUL_MANAGEMENT_TOKEN.name), Service.NOMAD: nomad_token}
+        token = secret_value(document, SCHEDULERS[service].token.name)
         entrance = site.entrance()
-        restore_snapshot(site.region, site.names, found, entrance, tokens[service])
+        restore_snapshot(site.region, site.names, found, entrance, token)
         _output.print(f"{service}: restored from {found.key}, taken {moment(found.taken)}")
         if service is Service.NOMAD:
             # The snapshot may be older than what has been registered since.
-            for job in register_jobs(entrance, nomad_token, job_files(site.settings, site.names)):
+            for job in register_jobs(entrance, token, job_files(site.settings, site.names)):
                 _output.print(f"job {job.name}: {job.outcome}")
 
     _ = (failover, failback, verify, status, restore)

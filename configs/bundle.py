@@ -25,7 +25,7 @@ from configs.nodes import SNAPSHOT_MINUTES, Node, NodeRole, control_plane, snaps
 from configs.nomad_autoscaler.policy import POLICY_FILE, worker_policy
 from configs.settings.model import InternalCertificates, SecretCertificates, Settings
 from configs.tables.certificates import LOOPBACK_ADDRESS, Certificate
-from configs.tables.flows import CONSUL_HTTPS, NODE_EXPORTER, NOMAD_HTTP, Flow
+from configs.tables.flows import NODE_EXPORTER
 from configs.tables.metrics import CERTIFICATE_DAYS, CERTIFICATE_DIMENSION, NAMESPACE
 from configs.tables.names import (
     BACKUPS_BUCKET,
@@ -36,6 +36,7 @@ from configs.tables.names import (
     PublicNames,
 )
 from configs.tables.names import Service as ServiceName
+from configs.tables.schedulers import SCHEDULERS
 from configs.tables.secrets import (
     CA_CERTIFICATE,
     CERTIFICATE,
@@ -328,59 +329,25 @@ def _certificates(settings: Settings, role: NodeRole) -> Iterator[HeldCertificat
         yield HeldCertificate(path=f"{SECRETS}/{name}", metric=metric)
 
 
-@dataclass(frozen=True)
-class _Raft:
-    """A service with a state to keep."""
-
-    service: ServiceName
-    flow: Flow
-    leader: tuple[str, ...]
-    path: str
-    header: str
-    token: str
-
-
-_RAFTS = (
-    # https://developer.hashicorp.com/consul/api-docs/snapshot
-    _Raft(
-        service=ServiceName.CONSUL,
-        flow=CONSUL_HTTPS,
-        leader=("Stats", "consul", "leader"),
-        path="/v1/snapshot",
-        header="X-Consul-Token",
-        token=CONSUL_MANAGEMENT_TOKEN.name,
-    ),
-    # https://developer.hashicorp.com/nomad/api-docs/operator/snapshot
-    _Raft(
-        service=ServiceName.NOMAD,
-        flow=NOMAD_HTTP,
-        leader=("stats", "nomad", "leader"),
-        path="/v1/operator/snapshot",
-        header="X-Nomad-Token",
-        token=NOMAD_MANAGEMENT_TOKEN.name,
-    ),
-)
-
-
 def _snapshots(role: NodeRole, names: Names) -> Iterator[Snapshot]:
     if role is not NodeRole.CONTROL_PLANE:
         return
-    for raft in _RAFTS:
+    for service, api in SCHEDULERS.items():
         yield Snapshot(
-            service=raft.service,
+            service=service,
             address=LOOPBACK_ADDRESS,
-            port=raft.flow.port,
+            port=api.flow.port,
             # Both have it: https://developer.hashicorp.com/nomad/api-docs/agent
             self_path="/v1/agent/self",
-            leader=raft.leader,
-            path=raft.path,
-            header=raft.header,
-            token=f"{SECRETS}/{_TOKENS[raft.token]}",
+            leader=api.leader,
+            path=api.snapshot_path,
+            header=api.token_header,
+            token=f"{SECRETS}/{_TOKENS[api.token.name]}",
             ca=f"{SECRETS}/{_OWN[CA_CERTIFICATE]}",
             certificate=f"{SECRETS}/{_OWN[CERTIFICATE]}",
             private_key=f"{SECRETS}/{_OWN[PRIVATE_KEY]}",
             bucket=names.bucket(BACKUPS_BUCKET),
-            key=snapshot_key(names.region, raft.service),
+            key=snapshot_key(names.region, service),
             seconds=SNAPSHOT_SECONDS,
         )
 

@@ -19,6 +19,7 @@ import httpx
 
 from configs.settings.model import Settings
 from configs.tables.names import Names, Service
+from configs.tables.schedulers import SCHEDULERS
 from configs.tables.versions import Software, image
 from engine.stack_files import ROOT
 from ops.entrance import Entrance, reason
@@ -32,9 +33,6 @@ SUFFIX = ".nomad.hcl"
 
 JOB_IMAGES = {"pushgateway": Software.PUSHGATEWAY}
 """What each job's variable ``image`` is an image of."""
-
-TOKEN_HEADER = "X-Nomad-Token"  # noqa: S105  (the name of a header, no token)
-"""https://developer.hashicorp.com/nomad/api-docs#authentication"""
 
 INDEX_CONFLICT = "Enforcing job modify index"
 """How Nomad begins, with status 500, when a job is no longer what was planned for (api/jobs.go,
@@ -104,7 +102,7 @@ def register(entrance: Entrance, token: str, jobs: Iterable[JobFile]) -> tuple[R
         Stop: Nomad refuses a job file, or somebody else changed a job at this moment.
     """
     with entrance.client(Service.NOMAD) as nomad:
-        nomad.headers[TOKEN_HEADER] = token
+        nomad.headers[SCHEDULERS[Service.NOMAD].token_header] = token
         return tuple(_register(nomad, job) for job in jobs)
 
 

@@ -9,41 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal
 
 import httpx
 from botocore.exceptions import ClientError
 
 from configs.nodes import snapshot_key
-from configs.tables.names import BACKUPS_BUCKET, Names, Service
+from configs.tables.names import BACKUPS_BUCKET, Names
+from configs.tables.schedulers import SCHEDULERS, Scheduler
 from ops.aws import CONNECT_SECONDS, Region, asked
 from ops.entrance import Entrance, reason
 from ops.problems import Unknown
 
-Snapshotted = Literal[Service.CONSUL, Service.NOMAD]
-"""The services that keep their state themselves, in Raft."""
-
 RESTORE_SECONDS = 120.0
 """Time for a restore: the servers load it one after the other, some 100 MB at most."""
-
-_RESTORE: dict[Snapshotted, tuple[str, str]] = {
-    # https://developer.hashicorp.com/consul/api-docs/snapshot#restore-snapshot
-    Service.CONSUL: ("/v1/snapshot", "X-Consul-Token"),
-    # https://developer.hashicorp.com/nomad/api-docs/operator/snapshot#restore-snapshot
-    Service.NOMAD: ("/v1/operator/snapshot", "X-Nomad-Token"),
-}
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A service's last snapshot: its key in the backups bucket, and when it was taken."""
 
-    service: Snapshotted
+    service: Scheduler
     key: str
     taken: datetime
 
 
-def latest(region: Region, names: Names, of_region: str, service: Snapshotted) -> Snapshot | None:
+def latest(region: Region, names: Names, of_region: str, service: Scheduler) -> Snapshot | None:
     """Return the last snapshot of a region's service; None when there is none.
 
     Args:
@@ -85,12 +75,12 @@ def restore(region: Region, names: Names, snapshot: Snapshot, entrance: Entrance
     """
     with asked(f"the snapshot {snapshot.key}"):
         content = region.s3.get_object(Bucket=names.bucket(BACKUPS_BUCKET), Key=snapshot.key)["Body"].read()
-    path, header = _RESTORE[snapshot.service]
+    api = SCHEDULERS[snapshot.service]
     what = f"restoring {snapshot.key}"
     deadlines = httpx.Timeout(RESTORE_SECONDS, connect=CONNECT_SECONDS)
     try:
         with entrance.client(snapshot.service, deadlines) as client:
-            response = client.put(path, content=content, headers={header: token})
+            response = client.put(api.snapshot_path, content=content, headers={api.token_header: token})
     except httpx.HTTPError as error:
         raise Unknown(f"{what}: {snapshot.service}: {reason(error)}") from error
     if response.status_code != HTTPStatus.OK:

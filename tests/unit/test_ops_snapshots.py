@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from configs.tables.names import BACKUPS_BUCKET, Names, PublicNames, Service
+from configs.tables.schedulers import Scheduler
 from engine.stack_files import ROOT, stack_settings
 from lab.doors import Credentials, Door, HeldJob, Received, ServerCertificate, issued, open_door
 from lab.names import name_server
@@ -19,7 +20,7 @@ from ops.aws import Region
 from ops.dns import NameServer, Resolvers
 from ops.entrance import Entrance
 from ops.problems import Unknown
-from ops.snapshots import Snapshot, Snapshotted, latest, restore
+from ops.snapshots import Snapshot, latest, restore
 
 SETTINGS = stack_settings(ROOT, "dr")
 REGION = SETTINGS.regions.standby.name
@@ -97,7 +98,7 @@ def test_without_its_bucket_nothing_is_known(region: Region) -> None:
 def test_a_snapshot_is_given_back(
     region: Region,
     certificate: ServerCertificate,
-    service: Snapshotted,
+    service: Scheduler,
     key: str,
     token: str,
     received: Received,
