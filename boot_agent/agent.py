@@ -119,7 +119,7 @@ def metadata(path: str) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def asked(method: str, where: str, header: str, value: str) -> str:
-        call = urllib.request.Request(f"{METADATA}/latest/{where}", method=method, headers={header: value})  # noqa: S310  (HTTP it is)
+        call = urllib.request.Request(f"{METADATA}/latest/{where}", method=method, headers={header: value})  # noqa: S310  (only HTTP)
         with opener.open(call, timeout=5) as answer:
             return answer.read().decode()
 

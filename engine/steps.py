@@ -14,6 +14,9 @@ PACKAGES = ("aws", "cloudflare", "docker", "random", "tls")
 REPLACEMENTS = ("replace", "create-replacement", "delete-replaced")
 """The engine's names of the parts of a replacement; only the first is counted."""
 
+FORGET = "forget"
+"""A deletion of what stays in the cloud: it leaves the state alone."""
+
 BUILDING_BLOCKS = ("EncryptionKeyReplica", "ImageRepositories", "Machine", "PrivateBucket")
 """Components that are parts of others: a reader looks for the control plane, not for five machines."""
 
@@ -50,6 +53,11 @@ class Step:
     def forgotten(self) -> bool:
         """Whether this deletion is none: the resource leaves the state and stays in the cloud."""
         return self.retain and self.operation == "delete"
+
+    @property
+    def effect(self) -> str:
+        """The operation by what it comes to: the engine's word, or ``FORGET``."""
+        return FORGET if self.forgotten else self.operation
 
     @property
     def name(self) -> str:

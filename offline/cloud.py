@@ -140,7 +140,7 @@ class Cloud:
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         rows = self._database.execute(
             # Only column names of this file are put together; every value is bound.
-            f"SELECT type, id, urn, region, inputs, outputs FROM resource{where} ORDER BY rowid",  # noqa: S608
+            f"SELECT type, id, urn, region, inputs, outputs FROM resource{where} ORDER BY rowid",  # noqa: S608  (values are bound)
             values,
         )
         for kind, name, owner, place, inputs, outputs in rows.fetchall():

@@ -185,7 +185,8 @@ class OfflineStack:
                 outputs = cast(Mapping[str, Any], getattr(done, "outputs", None) or {})
                 result.outputs = {name: output.value for name, output in outputs.items() if not output.secret}
             result.orphans = [resource.urn for resource in self._orphans(cloud)]
-            result.kept = [resource.urn for resource in self._unknown(cloud) if _is_kept(resource, cloud)]
+            kept = cloud.retained()
+            result.kept = [one.urn for one in self._unknown(cloud) if (one.urn, one.id) in kept]
         result.seconds = time.monotonic() - started
         return result
 
@@ -228,7 +229,8 @@ class OfflineStack:
 
     def _orphans(self, cloud: Cloud) -> list[Resource]:
         """Return what exists of this stack and its state has never known: a killed run made it."""
-        return [resource for resource in self._unknown(cloud) if not _is_kept(resource, cloud)]
+        kept = cloud.retained()
+        return [one for one in self._unknown(cloud) if (one.urn, one.id) not in kept]
 
     def _unknown(self, cloud: Cloud) -> list[Resource]:
         """Return what exists of this stack and its state does not know."""
@@ -238,11 +240,6 @@ class OfflineStack:
             for resource in cloud.all()
             if resource.urn.startswith(f"urn:pulumi:{self.stack}::") and (resource.urn, resource.id) not in known
         ]
-
-
-def _is_kept(resource: Resource, cloud: Cloud) -> bool:
-    """Say whether a state knew a resource, and was to forget it instead of deleting it."""
-    return (resource.urn, resource.id) in cloud.retained()
 
 
 def _runs(pid: int) -> bool:

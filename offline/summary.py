@@ -52,7 +52,7 @@ def as_data(result: OfflineResult, settings: Settings) -> dict[str, Any]:
         "protected": protected(result.steps),
         "steps": [
             {
-                "operation": "forget" if step.forgotten else step.operation,
+                "operation": step.effect,
                 "urn": step.urn,
                 "type": step.type,
                 "component": step.component,

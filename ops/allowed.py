@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.steps import REPLACEMENTS, Change, Result, Step
+from engine.steps import FORGET, REPLACEMENTS, Change, Result, Step
 from engine.tokens import (
     ALARM,
     AUTOSCALING_GROUP,
@@ -21,9 +21,6 @@ from engine.tokens import (
     OBJECT,
 )
 
-FORGET = "forget"
-"""A deletion of what stays on AWS: it leaves the state alone."""
-
 
 @dataclass(frozen=True)
 class Allowed:
@@ -35,8 +32,7 @@ class Allowed:
 
     def covers(self, step: Step) -> bool:
         """Say whether a step is one of these."""
-        operation = FORGET if step.forgotten else step.operation
-        return step.type == self.type and operation in self.operations and self._covers(step.changes)
+        return step.type == self.type and step.effect in self.operations and self._covers(step.changes)
 
     def _covers(self, changes: Sequence[Change]) -> bool:
         if self.properties is None:
@@ -91,7 +87,7 @@ STAND_BY = (_NEXT_DATABASE, _ITS_LOG, _BUNDLES, _ALARMS)
 def refused(preview: Result, allowed: Sequence[Allowed]) -> list[str]:
     """Return what a preview shows beyond what is allowed, a line each."""
     return [
-        f"{FORGET if step.forgotten else step.operation} {step.type} {step.name}"
+        f"{step.effect} {step.type} {step.name}"
         + (f" ({', '.join(change.path for change in step.changes)})" if step.changes else "")
         for step in preview.changed()
         if not any(one.covers(step) for one in allowed)

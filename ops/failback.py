@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from configs.database import database_identifier
 from configs.settings.model import StackRole
@@ -138,12 +137,8 @@ class Failback:
 
     def _returning(self) -> Change:
         """Return the change to ``returning``, with the next database; the same one when it was begun already."""
-        generation = _next_generation(self._primary)
-        return Change(
-            {PRIMARY_GENERATION: str(generation), "role": StackRole.RETURNING.value},
-            RETURN,
-            _databases(self._primary, but=generation),
-        )
+        generation, old = _next_database(self._primary)
+        return Change({PRIMARY_GENERATION: str(generation), "role": StackRole.RETURNING.value}, RETURN, old)
 
     def _foreseen(self) -> str:
         # A preview would be refused: the protection is lifted before it, and a dry run changes nothing.
@@ -224,9 +219,8 @@ class Failback:
         return f"{names.origin} answers with {self._primary.region.name}"
 
     def _stand_by(self, say: Say) -> str:
-        generation = _next_generation(self._standby)
-        settings = {STANDBY_GENERATION: str(generation), "role": StackRole.STANDBY.value}
-        change = Change(settings, STAND_BY, _databases(self._standby, but=generation))
+        generation, old = _next_database(self._standby)
+        change = Change({STANDBY_GENERATION: str(generation), "role": StackRole.STANDBY.value}, STAND_BY, old)
         said = apply(self._standby.engine, change, COPY_DEADLINE, say)
         self._primary.engine.set(STANDBY_GENERATION, str(generation))
         return said
@@ -241,37 +235,27 @@ class Failback:
         )
 
 
-def _deployed(site: Site) -> dict[str, str]:
-    """Return the databases in a stack's state: identifiers by urn."""
-    return {resource["urn"]: str(resource.get("inputs", {}).get("identifier", "")) for resource in _states(site)}
+def _next_database(site: Site) -> tuple[int, tuple[str, ...]]:
+    """Return the generation of the database to make, and the urns of those of other generations, replicas and all.
 
-
-def _states(site: Site) -> list[dict[str, Any]]:
-    return [resource for resource in site.engine.resources() if resource["type"] == DATABASE]
-
-
-def _next_generation(site: Site) -> int:
-    """Return the generation of the database to make: the one set, if it replicates or was never deployed."""
-    generation = site.settings.database_generation
-    deployed = database_identifier(site.names, generation) in _deployed(site).values()
-    if not deployed or site.settings.role in (StackRole.RETURNING, StackRole.STANDBY):
-        return generation
-    return generation + 1
-
-
-def _databases(site: Site, *, but: int) -> tuple[str, ...]:
-    """Return the urns of a stack's databases of other generations, readable replicas and all.
+    The generation is the one set, if that replicates or was never deployed; otherwise the next.
 
     Raises:
-        Stop: one of them would be deleted, not forgotten.
+        Stop: an old database would be deleted, not forgotten.
     """
-    kept = database_identifier(site.names, but)
-    old = [urn for urn, one in _deployed(site).items() if one != kept and not one.startswith(f"{kept}-")]
-    unsafe = [one["urn"] for one in _states(site) if one["urn"] in old and not one.get("retainOnDelete")]
-    if unsafe:
+    deployed = {one["urn"]: one for one in site.engine.resources() if one["type"] == DATABASE}
+    identifiers = {urn: str(one.get("inputs", {}).get("identifier", "")) for urn, one in deployed.items()}
+    settings = site.settings
+    generation = settings.database_generation
+    has_served = database_identifier(site.names, generation) in identifiers.values()
+    if has_served and settings.role not in (StackRole.RETURNING, StackRole.STANDBY):
+        generation += 1
+    kept = database_identifier(site.names, generation)
+    old = tuple(urn for urn, one in identifiers.items() if one != kept and not one.startswith(f"{kept}-"))
+    if unsafe := [urn for urn in old if not deployed[urn].get("retainOnDelete")]:
         raise Stop(
             f"{site.engine.stack}: the state does not say yet that old databases stay on AWS"
             f" ({', '.join(urn.rpartition('::')[2] for urn in unsafe)}): `pulumi up --stack {site.engine.stack}` with"
             " this version, and `protection: true`, comes first"
         )
-    return tuple(old)
+    return generation, old

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from configs.settings.model import StackRole
 from configs.tables.flows import Role
-from configs.tables.names import Service
+from configs.tables.schedulers import SCHEDULERS
 from configs.tables.secrets import NOMAD_MANAGEMENT_TOKEN
 from ops.allowed import ACTIVATION
 from ops.change import Change, apply, foresee
@@ -23,8 +23,8 @@ from ops.nodes import reports
 from ops.problems import Stop, Unknown
 from ops.procedure import Say, Step, wait
 from ops.record import FailoverRecord
-from ops.sites import DATABASE_DEADLINE, Site
-from ops.snapshots import Snapshotted, latest
+from ops.sites import Site
+from ops.snapshots import latest
 from ops.vantage import findings, judge
 from ops.verify import DEADLINE, verify
 from ops.wording import moment, span
@@ -45,12 +45,11 @@ FILES_DEADLINE = timedelta(minutes=20)
 BACKUP_DEADLINE = timedelta(minutes=30)
 """A daily backup is incremental and takes minutes; AWS promotes nothing while one runs."""
 
-UP_DEADLINE = timedelta(minutes=15) + DATABASE_DEADLINE
-"""The promotion, and the gate that waits fifteen minutes at most for the servers."""
+UP_DEADLINE = timedelta(minutes=60)
+"""The gate waits fifteen minutes at most for the servers. The rest is the promotion's, which waits for a running
+backup and takes minutes itself: both grow with the database."""
 
 ACTIVATE = Change({"role": StackRole.ACTIVE.value}, ACTIVATION)
-
-SNAPSHOTTED: tuple[Snapshotted, ...] = (Service.CONSUL, Service.NOMAD)
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ class Failover:
         )
 
     def _offer(self) -> str:
-        found = [latest(self._site.region, self._site.names, self._primary, service) for service in SNAPSHOTTED]
+        found = [latest(self._site.region, self._site.names, self._primary, service) for service in SCHEDULERS]
         snapshots = ", ".join(f"{one.service} of {moment(one.taken)}" for one in found if one)
         if not snapshots:
             return f"There is no snapshot of {self._primary}'s schedulers."

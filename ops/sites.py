@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from configs.database import database_identifier
 from configs.settings.model import Settings
@@ -103,7 +102,3 @@ class Site:
         if identity["Account"] != expected:
             raise Stop(f"signed in to account {identity['Account']}, but the stack file says {expected}")
         return identity["Arn"]
-
-
-DATABASE_DEADLINE = timedelta(minutes=45)
-"""A promotion waits for a running backup and takes minutes itself; both grow with the database."""

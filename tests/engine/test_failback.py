@@ -128,7 +128,7 @@ def changes(result: Result) -> Counter[tuple[str, str]]:
     """Return what an `up` did, which must have destroyed nothing."""
     assert destroyed(result) == []
     return Counter(
-        ("forget" if step.forgotten else step.operation, step.type)
+        (step.effect, step.type)
         for step in result.changed()
         if step.operation not in ("create-replacement", "delete-replaced")
     )
