@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,23 +35,9 @@ from tests.lab.cloud import (
     WORKERS,
     client,
     code,
-    small_cloud,
 )
 
 REPORT = report_key("load-balancer-haproxy")
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Generator[Cloud]:
-    cloud = small_cloud(tmp_path / "cloud.sqlite")
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def served(cloud: Cloud) -> Generator[Account]:
-    with account(cloud) as served:
-        yield served
 
 
 def database(served: Account, region: str = AWAY) -> dict[str, Any]:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from engine.tokens import FILE_SYSTEM_REPLICATION
-from lab.account import Account, account
+from lab.account import Account
 from offline.cloud import Cloud
-from tests.lab.cloud import AWAY, HOME, REPLICA_FILES, REPLICATION, SOURCE, SOURCE_FILES, client, code, small_cloud
+from tests.lab.cloud import AWAY, HOME, REPLICA_FILES, REPLICATION, SOURCE, SOURCE_FILES, client, code
 
 LOCAL = "LOCAL_CONFIGURATION_ONLY"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Generator[Cloud]:
-    cloud = small_cloud(tmp_path / "cloud.sqlite")
-    yield cloud
-    cloud.close()
-
-
-@pytest.fixture
-def served(cloud: Cloud) -> Generator[Account]:
-    with account(cloud) as served:
-        yield served
 
 
 def described(served: Account, region: str, file_system: str) -> dict[str, Any]:
