@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import ssl
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +14,11 @@ from configs.tables.flows import PUSHGATEWAY
 from configs.tables.names import Names, PublicNames
 from configs.tables.versions import VERSIONS, Software, image
 from engine.stack_files import ROOT, stack_settings
-from lab.doors import Credentials, Door, HeldJob, ServerCertificate, issued, open_door
-from lab.names import name_server
-from ops.dns import NameServer, Resolvers
+from lab.doors import Credentials, Door, HeldJob, ServerCertificate, issued
 from ops.entrance import Entrance
 from ops.jobs import JOB_IMAGES, JOBS, SUFFIX, JobFile, Outcome, Registration, job_files, register
 from ops.problems import Stop, Unknown
+from tests.unit.entrances import opened_entrance
 
 SETTINGS = stack_settings(ROOT, "dr")
 REGION = SETTINGS.regions.standby.name
@@ -38,13 +35,8 @@ def certificate() -> ServerCertificate:
     return issued(PUBLIC.all_regional(REGION))
 
 
-@contextmanager
-def opened(certificate: ServerCertificate) -> Generator[tuple[Door, Entrance]]:
-    with ExitStack() as stack:
-        door = stack.enter_context(open_door(Door(PUBLIC, REGION, CREDENTIALS), certificate))
-        server = stack.enter_context(name_server(door.addresses.get))
-        context = ssl.create_default_context(cadata=certificate.authority)
-        yield door, Entrance(PUBLIC, REGION, Resolvers([NameServer(*server)]), context, door.https_port)
+def opened(certificate: ServerCertificate) -> AbstractContextManager[tuple[Door, Entrance]]:
+    return opened_entrance(PUBLIC, REGION, CREDENTIALS, certificate)
 
 
 def asked(door: Door) -> list[str]:

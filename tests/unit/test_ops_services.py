@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from ops.dns import NameServer, Resolvers
 from ops.entrance import Entrance, entrance, reason, secret_document, secret_value, trust
 from ops.problems import Unknown
 from ops.services import ServiceState, services
+from tests.unit.entrances import opened_entrance
 
 SETTINGS = stack_settings(ROOT, "dr")
 REGION = SETTINGS.regions.standby.name
@@ -37,14 +38,11 @@ def certificate() -> ServerCertificate:
     return issued(PUBLIC.all_regional(REGION))
 
 
-@contextmanager
-def region(certificate: ServerCertificate, believed: str | None = None) -> Generator[tuple[Door, Entrance]]:
+def region(
+    certificate: ServerCertificate, believed: str | None = None
+) -> AbstractContextManager[tuple[Door, Entrance]]:
     """Open a region's entrance, and believe its authority or another one."""
-    with ExitStack() as stack:
-        door = stack.enter_context(open_door(Door(PUBLIC, REGION, CREDENTIALS), certificate))
-        server = stack.enter_context(name_server(door.addresses.get))
-        context = ssl.create_default_context(cadata=believed or certificate.authority)
-        yield door, Entrance(PUBLIC, REGION, Resolvers([NameServer(*server)]), context, door.https_port)
+    return opened_entrance(PUBLIC, REGION, CREDENTIALS, certificate, believed)
 
 
 def ready(states: Iterable[ServiceState]) -> dict[Service, bool | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -14,13 +14,13 @@ from moto import mock_aws
 from configs.tables.names import BACKUPS_BUCKET, Names, PublicNames, Service
 from configs.tables.schedulers import Scheduler
 from engine.stack_files import ROOT, stack_settings
-from lab.doors import Credentials, Door, HeldJob, Received, ServerCertificate, issued, open_door
-from lab.names import name_server
+from lab.doors import Credentials, Door, HeldJob, Received, ServerCertificate, issued
 from ops.aws import Region
-from ops.dns import NameServer, Resolvers
+from ops.dns import Resolvers
 from ops.entrance import Entrance
 from ops.problems import Unknown
 from ops.snapshots import Snapshot, latest, restore
+from tests.unit.entrances import opened_entrance
 
 SETTINGS = stack_settings(ROOT, "dr")
 REGION = SETTINGS.regions.standby.name
@@ -48,13 +48,8 @@ def region() -> Generator[Region]:
         yield region
 
 
-@contextmanager
-def opened(certificate: ServerCertificate) -> Generator[tuple[Door, Entrance]]:
-    with ExitStack() as stack:
-        door = stack.enter_context(open_door(Door(PUBLIC, REGION, CREDENTIALS), certificate))
-        server = stack.enter_context(name_server(door.addresses.get))
-        context = ssl.create_default_context(cadata=certificate.authority)
-        yield door, Entrance(PUBLIC, REGION, Resolvers([NameServer(*server)]), context, door.https_port)
+def opened(certificate: ServerCertificate) -> AbstractContextManager[tuple[Door, Entrance]]:
+    return opened_entrance(PUBLIC, REGION, CREDENTIALS, certificate)
 
 
 def test_the_snapshot_of_the_region_asked_for(region: Region) -> None:
