@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from configs.bundle import DATA_DEVICE
 from configs.nodes import NODE_TAG, Node, bundle_key
+from configs.tables.paths import DATA_DEVICE
 
 ROOT_GIGABYTES = 30
 """Amazon Linux takes 2, the images and binaries of a node's services some 5, twice while they are updated, and the

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from configs.bundle import BundleFacts, bundle
+from configs.bundle import bundle
+from configs.context import BundleFacts
 from configs.nodes import AGENT_KEY, Node, nodes
 from configs.settings.model import Settings
 from configs.tables.names import BUNDLES_BUCKET, Names

@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from components.machine import Launch, put_bundle
 from configs.nodes import NODE_TAG, WORKER
 from configs.nomad_autoscaler.policy import DRAIN_SECONDS
-from configs.tables.names import WORKERS, Names
+from configs.tables.names import DRAIN_HOOK, WORKERS, Names
 
 ROOT_DEVICE = "/dev/xvda"
 """How Amazon Linux names its root volume
@@ -80,7 +80,7 @@ class WorkerPool(pulumi.ComponentResource):
         self.group_name = group.name
         aws.autoscaling.LifecycleHook(
             f"{name}-drain",
-            name="drain",
+            name=DRAIN_HOOK,
             autoscaling_group_name=group.name,
             lifecycle_transition="autoscaling:EC2_INSTANCE_TERMINATING",
             heartbeat_timeout=HOOK_SECONDS,

@@ -1,11 +1,7 @@
 """What a node gets: one text from which its boot agent makes it what it is to be.
 
-First version. A bundle names the node's disks, its certificates and one service, node exporter, which needs no
-configuration; a control-plane node also gets the autoscaler's policy. The other services of a node come with a later
-release, and nothing here pretends otherwise: what nobody uses yet is left out.
-
-What a failover needs of a node is in it (docs/adr/0017): the servers keep snapshots, those of the standby region look
-whether the primary serves, and the primary's load balancers ask for the failover switch.
+Each service is described in its own folder; here stands which of them a role of node runs, in which order, and what
+the agent does besides: disks, secrets, access control, snapshots, the fence (docs/adr/0017, docs/adr/0019).
 
 No secret is in a bundle, only where it is to be fetched.
 """
@@ -13,240 +9,115 @@ No secret is in a bundle, only where it is to be fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+from collections.abc import Callable, Iterator
 
-from pydantic import BaseModel, ConfigDict
-
+from configs.alertmanager import service as alertmanager
+from configs.consul import access as consul_access
+from configs.consul import agent as consul
+from configs.context import BundleFacts, Context
+from configs.grafana import service as grafana
+from configs.haproxy import service as haproxy
+from configs.manifest import (
+    Access,
+    Bundle,
+    Directory,
+    Drain,
+    Fence,
+    File,
+    HeldCertificate,
+    Manifest,
+    Metric,
+    Mount,
+    Peer,
+    Quorum,
+    Secret,
+    SecretFile,
+    Snapshot,
+    Turn,
+    View,
+)
+from configs.nginx import service as nginx
+from configs.node_exporter import service as node_exporter
 from configs.node_policies import certificate_arn
-from configs.nodes import SNAPSHOT_MINUTES, Node, NodeRole, control_plane, snapshot_key
-from configs.nomad_autoscaler.policy import POLICY_FILE, worker_policy
-from configs.settings.model import InternalCertificates, SecretCertificates, Settings
+from configs.nodes import SNAPSHOT_MINUTES, Node, NodeRole, snapshot_key
+from configs.nomad import access as nomad_access
+from configs.nomad import agent as nomad
+from configs.nomad_autoscaler import service as nomad_autoscaler
+from configs.nomad_autoscaler.policy import DRAIN_SECONDS
+from configs.pgbouncer import service as pgbouncer
+from configs.postgres_exporter import service as postgres_exporter
+from configs.prometheus import service as prometheus
+from configs.service import NodeService, tls_files
+from configs.settings.model import AcmCertificates, InternalCertificates, SecretCertificates, Settings
+from configs.tables.accounts import ACCOUNTS, ROOT
 from configs.tables.certificates import LOOPBACK_ADDRESS, Certificate
-from configs.tables.flows import NODE_EXPORTER
 from configs.tables.metrics import CERTIFICATE_DAYS, CERTIFICATE_DIMENSION, NAMESPACE
 from configs.tables.names import (
     BACKUPS_BUCKET,
+    BUNDLES_BUCKET,
+    DRAIN_HOOK,
     HEALTH_PATH,
+    IMAGES_INDEX_KEY,
     SWITCH_BUCKET,
     SWITCH_KEY,
+    TURN_KEY,
+    WORKERS,
     Names,
     PublicNames,
 )
-from configs.tables.names import Service as ServiceName
-from configs.tables.schedulers import SCHEDULERS
-from configs.tables.secrets import (
-    CA_CERTIFICATE,
-    CERTIFICATE,
-    CONSUL_MANAGEMENT_TOKEN,
-    NOMAD_MANAGEMENT_TOKEN,
-    PRIVATE_KEY,
-    PUBLIC_CERTIFICATE,
-    PUBLIC_PRIVATE_KEY,
+from configs.tables.paths import (
+    ACCOUNTS_FILE,
+    AGENT,
+    DATA_DEVICE,
+    DATA_PATH,
+    FENCE_PATH,
+    ML_DATA_PATH,
+    secret,
+    unit_name,
 )
-from configs.tables.versions import Software
-
-FORMAT = 1
-"""Version of the bundle's form. An agent refuses a form that it does not know, and says so in its report."""
-
-SECRETS = "/run/mlops-ha"
-"""Folder of secrets on a node. ``/run`` is memory: what is in there is gone with the machine."""
-
-DATA_DEVICE = "/dev/sdf"
-"""The data volume of a server: the first name that EC2 recommends for one
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
-
-DATA_PATH = "/opt/data"
-"""Where the data volume is mounted."""
-
-ML_DATA_PATH = "/opt/ml-data"
-"""Where workers mount the shared file system."""
-
-FENCE_PATH = "/run/mlops-ha-fence"
-"""Where a load balancer reads whether users are kept away, ``fenced`` or ``open``. Outside of the folder of secrets:
-HAProxy and Nginx read it as users of their own."""
+from configs.tables.schedulers import SCHEDULERS
+from configs.tables.secrets import PUBLIC_CERTIFICATE, PUBLIC_PRIVATE_KEY
 
 SNAPSHOT_SECONDS = (SNAPSHOT_MINUTES - 1) * 60
 """Between two snapshots by one server: a minute is left for the look that is due, the copy and a second try."""
 
+SERVICES: dict[NodeRole, tuple[Callable[[Context], NodeService | None], ...]] = {
+    NodeRole.CONTROL_PLANE: (
+        node_exporter.service,
+        consul.server,
+        nomad.server,
+        alertmanager.service,
+        prometheus.service,
+        postgres_exporter.service,
+        pgbouncer.service,
+        grafana.service,
+        nomad_autoscaler.service,
+    ),
+    NodeRole.HAPROXY: (node_exporter.service, consul.client, haproxy.service),
+    NodeRole.NGINX: (node_exporter.service, consul.client, nginx.service),
+    NodeRole.WORKER: (node_exporter.service, consul.client, nomad.client),
+}
+"""What runs on each role of node, in the order in which it starts."""
 
-@dataclass(frozen=True)
-class BundleFacts:
-    """What only AWS knows. The database's address is for PgBouncer, which comes with a later release."""
-
-    database_address: str
-    file_system_id: str
-
-
-class Part(BaseModel):
-    """A part of a bundle."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class File(Part):
-    """A file, as lines: a change shows as the lines that change. ``mode`` is in octal digits."""
-
-    lines: tuple[str, ...]
-    mode: str = "0644"
-
-
-class Peer(Part):
-    """A server of the region."""
-
-    name: str
-    address: str
-
-
-class Mount(Part):
-    """A disk: a volume by its device, or an EFS file system by its id."""
-
-    kind: Literal["volume", "efs"]
-    source: str
-    path: str
+PACKAGES: dict[NodeRole, tuple[str, ...]] = {
+    NodeRole.CONTROL_PLANE: ("docker",),
+    NodeRole.HAPROXY: ("docker",),
+    NodeRole.NGINX: ("docker",),
+    NodeRole.WORKER: ("amazon-efs-utils", "docker"),
+}
+"""Packages of Amazon Linux 2023, whose repository is pinned with the image
+(https://docs.aws.amazon.com/linux/al2023/ug/deterministic-upgrades.html)."""
 
 
-class SecretFile(Part):
-    """A field of a secret and the file it goes into; without a field, the whole secret."""
-
-    field: str | None
-    path: str
-    owner: str = "root"
-    mode: str = "0400"
-
-
-class Secret(Part):
-    """A secret, by name or ARN, and what of it is written where."""
-
-    id: str
-    files: tuple[SecretFile, ...]
-
-
-class Metric(Part):
-    """A CloudWatch metric."""
-
-    namespace: str
-    name: str
-    dimensions: dict[str, str]
-
-
-class HeldCertificate(Part):
-    """A certificate on the node, and the metric of the days that it has left."""
-
-    path: str
-    metric: Metric
-
-
-class Probe(Part):
-    """How a service says that it is well: an HTTP answer 200 on the node itself."""
-
-    port: int
-    path: str
-
-
-class ServiceKind(StrEnum):
-    """How a service runs."""
-
-    BINARY = "binary"
-    """A program of the host, taken out of its image."""
-    CONTAINER = "container"
-    """A container on the host's network."""
-
-
-class Service(Part):
-    """A program that runs on the node. ``software`` is what the list of images calls it."""
-
-    name: str
-    kind: ServiceKind
-    software: Software
-    version: str
-    arguments: tuple[str, ...] = ()
-    mounts: tuple[str, ...] = ()
-    """Paths of the host that it sees; a binary sees all."""
-    capabilities: tuple[str, ...] = ()
-    """Linux capabilities beyond those of any program, like CAP_NET_BIND_SERVICE."""
-    probe: Probe
-
-
-class Snapshot(Part):
-    """A service whose state the server that leads it keeps in S3.
-
-    The service is asked on the node itself, over TLS with the role's own certificate.
-    """
-
-    service: ServiceName
-    address: str
-    port: int
-    self_path: str
-    """What the service says of itself, as JSON."""
-    leader: tuple[str, ...]
-    """Where in that it says ``"true"`` when this server leads."""
-    path: str
-    """The snapshot."""
-    header: str
-    """Header that the token goes into."""
-    token: str
-    """File with the token that administers the service: no lesser one may take a snapshot."""
-    ca: str
-    certificate: str
-    private_key: str
-    bucket: str
-    key: str
-    seconds: int
-    """Between two snapshots."""
-
-
-class Fence(Part):
-    """The failover switch, and the file that says to the load balancer what it says."""
-
-    url: str
-    path: str
-
-
-class View(Part):
-    """What the primary region's users see: health is asked where they ask."""
-
-    url: str
-
-
-class Manifest(Part):
-    """What the node is, and what runs on it."""
-
-    format: Literal[1] = FORMAT
-    node: str
-    role: NodeRole
-    address: str | None
-    """None for workers, whose bundle is one for all."""
-    region: str
-    datacenter: str
-    """Consul's."""
-    serving: bool
-    """Whether users are served here: the load balancers of a standby answer with their health and a 503 page."""
-    servers: tuple[Peer, ...]
-    mounts: tuple[Mount, ...]
-    secrets: tuple[Secret, ...]
-    certificates: tuple[HeldCertificate, ...]
-    services: tuple[Service, ...]
-    """In the order in which they start."""
-    snapshots: tuple[Snapshot, ...]
-    fence: Fence | None
-    """None but for the primary region's load balancers: where the switch sends users, nobody is kept away."""
-    watch: View | None
-    """None but for the standby region's servers; and with the edge on, which lets in only administrators besides."""
-
-
-class Bundle(Part):
-    """A manifest, and the files by path."""
-
-    manifest: Manifest
-    files: dict[str, File]
+def services(context: Context) -> tuple[NodeService, ...]:
+    """Return the services of a node, in the order in which they start."""
+    return tuple(found for make in SERVICES[context.role] if (found := make(context)) is not None)
 
 
 def bundle(settings: Settings, node: Node, facts: BundleFacts) -> str:
     """Return a node's bundle: JSON with sorted keys, a value a line, the same bytes every time."""
-    names = Names(settings.name, settings.account_id, settings.location.name)
+    context = Context(settings, node, facts)
+    names, running = context.names, services(context)
     manifest = Manifest(
         node=node.name,
         role=node.role,
@@ -254,26 +125,42 @@ def bundle(settings: Settings, node: Node, facts: BundleFacts) -> str:
         region=names.region,
         datacenter=names.datacenter,
         serving=settings.serves,
-        servers=tuple(Peer(name=server.name, address=str(server.address)) for server in control_plane(settings)),
+        servers=tuple(Peer(name=server.name, address=str(server.address)) for server in context.servers),
+        packages=PACKAGES[node.role],
+        images=f"s3://{names.bucket(BACKUPS_BUCKET)}/{IMAGES_INDEX_KEY}",
+        registry=names.registry_host(),
         mounts=tuple(_mounts(node.role, facts)),
-        secrets=tuple(_secrets(settings, node.role, names)),
-        certificates=tuple(_certificates(settings, node.role)),
-        services=(
-            Service(
-                name="node-exporter",
-                kind=ServiceKind.BINARY,
-                software=Software.NODE_EXPORTER,
-                version=settings.version(Software.NODE_EXPORTER),
-                arguments=(f"--web.listen-address=:{NODE_EXPORTER.port}",),
-                probe=Probe(port=NODE_EXPORTER.port, path="/metrics"),
-            ),
+        directories=(
+            Directory(path=DATA_PATH, owner=ROOT.name, mode="0755"),
+            *(directory for service in running for directory in service.directories),
         ),
+        secrets=tuple(_secrets(context, running)),
+        certificates=tuple(_certificates(context, running)),
+        services=tuple(service.manifest for service in running),
+        access=_access(context),
+        quorum=tuple(_quorum(node.role)),
+        turn=Turn(bucket=names.bucket(BUNDLES_BUCKET), key=TURN_KEY) if _is_server(node.role) else None,
+        drain=_drain(node.role, names),
         snapshots=tuple(_snapshots(node.role, names)),
         fence=_fence(settings, node.role),
         watch=_watch(settings, node.role),
     )
-    content = Bundle(manifest=manifest, files=dict(_files(settings, node.role, names)))
+    files = {
+        ACCOUNTS_FILE: _accounts(running),
+        **{path: file for service in running for path, file in (*service.files.items(), service.unit)},
+    }
+    content = Bundle(manifest=manifest, files=files)
     return json.dumps(content.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def _is_server(role: NodeRole) -> bool:
+    return role is NodeRole.CONTROL_PLANE
+
+
+def _accounts(running: tuple[NodeService, ...]) -> File:
+    used = {service.account for service in running} - {ROOT}
+    lines = [f"u {account.name} {account.number}" for account in ACCOUNTS if account in used]
+    return File(lines=tuple(lines))
 
 
 def _mounts(role: NodeRole, facts: BundleFacts) -> Iterator[Mount]:
@@ -286,51 +173,86 @@ def _mounts(role: NodeRole, facts: BundleFacts) -> Iterator[Mount]:
             return
 
 
-_OWN = {CA_CERTIFICATE: "ca.pem", CERTIFICATE: "certificate.pem", PRIVATE_KEY: "private-key.pem"}
-_PUBLIC = {PUBLIC_CERTIFICATE: "public-certificate.pem", PUBLIC_PRIVATE_KEY: "public-private-key.pem"}
-_TOKENS = {
-    CONSUL_MANAGEMENT_TOKEN.name: "consul-management-token",
-    NOMAD_MANAGEMENT_TOKEN.name: "nomad-management-token",
-}
-_BROUGHT = "public.pem"
-"""Certificate and key in one, as the account's owner keeps them."""
+def _own(name: str) -> str:
+    return secret(AGENT, name)
 
 
 def _ends_tls(role: NodeRole) -> bool:
     return role in (NodeRole.HAPROXY, NodeRole.NGINX)
 
 
-def _secrets(settings: Settings, role: NodeRole, names: Names) -> Iterator[Secret]:
-    fields = dict(_OWN)
-    if _ends_tls(role) and isinstance(settings.certificates, InternalCertificates):
-        fields |= _PUBLIC
-    if role is NodeRole.CONTROL_PLANE:
-        fields |= _TOKENS
-    files = tuple(SecretFile(field=field, path=f"{SECRETS}/{name}") for field, name in fields.items())
-    yield Secret(id=names.secret(role.group), files=files)
-    if _ends_tls(role) and isinstance(settings.certificates, SecretCertificates):
-        arn = certificate_arn(settings)
-        yield Secret(id=str(arn), files=(SecretFile(field=None, path=f"{SECRETS}/{_BROUGHT}"),))
+def _token(service: str) -> str:
+    return _own(f"{service}-management-token")
 
 
-def _certificates(settings: Settings, role: NodeRole) -> Iterator[HeldCertificate]:
-    held = {Certificate(role.group): _OWN[CERTIFICATE]}
-    if _ends_tls(role):
-        match settings.certificates:
-            case InternalCertificates():
-                held[Certificate.PUBLIC] = _PUBLIC[PUBLIC_CERTIFICATE]
-            case SecretCertificates():
-                held[Certificate.PUBLIC] = _BROUGHT
-            case _:
-                # AWS Certificate Manager says itself when its own end.
-                pass
-    for certificate, name in held.items():
+def _secrets(context: Context, running: tuple[NodeService, ...]) -> Iterator[Secret]:
+    settings, role = context.settings, context.role
+    files = [*tls_files(AGENT, ROOT)]
+    if _is_server(role):
+        files += [
+            SecretFile(path=_token(service), text=f"${{{api.token.name}}}") for service, api in SCHEDULERS.items()
+        ]
+    files += [file for service in running for file in service.secrets]
+    public = [file for service in running if (file := service.public_certificate) is not None]
+    pem = [file.model_copy(update={"text": f"${{{PUBLIC_CERTIFICATE}}}${{{PUBLIC_PRIVATE_KEY}}}"}) for file in public]
+    arn = certificate_arn(settings)
+    match settings.certificates:
+        case InternalCertificates():
+            yield Secret(id=context.names.secret(role.group), files=(*files, *pem))
+            return
+        case SecretCertificates():
+            # One PEM, as the account's owner keeps it.
+            brought = Secret(id=str(arn), files=tuple(file.model_copy(update={"text": None}) for file in public))
+        case AcmCertificates():
+            brought = Secret(kind="certificate", id=str(arn), files=tuple(pem))
+    yield Secret(id=context.names.secret(role.group), files=tuple(files))
+    if public:
+        yield brought
+
+
+def _certificates(context: Context, running: tuple[NodeService, ...]) -> Iterator[HeldCertificate]:
+    held = {Certificate(context.role.group): _own("certificate.pem")}
+    # AWS Certificate Manager says itself when its own end.
+    if not isinstance(context.settings.certificates, AcmCertificates):
+        public = [file.path for service in running if (file := service.public_certificate) is not None]
+        held |= dict.fromkeys([Certificate.PUBLIC], *public) if public else {}
+    for certificate, path in held.items():
         metric = Metric(namespace=NAMESPACE, name=CERTIFICATE_DAYS, dimensions={CERTIFICATE_DIMENSION: certificate})
-        yield HeldCertificate(path=f"{SECRETS}/{name}", metric=metric)
+        yield HeldCertificate(path=path, metric=metric)
+
+
+def _access(context: Context) -> Access | None:
+    if not _is_server(context.role):
+        return None
+    return Access(
+        consul=consul_access.calls(context),
+        nomad=nomad_access.calls(context),
+        nomad_tokens=nomad_access.tokens(context),
+    )
+
+
+def _quorum(role: NodeRole) -> Iterator[Quorum]:
+    if not _is_server(role):
+        return
+    for service, api in SCHEDULERS.items():
+        yield Quorum(
+            service=service,
+            port=api.flow.port,
+            # Both have it: https://developer.hashicorp.com/nomad/api-docs/operator/autopilot
+            path="/v1/operator/autopilot/health",
+            header=api.token_header,
+            token=_token(service),
+        )
+
+
+def _drain(role: NodeRole, names: Names) -> Drain | None:
+    if role is not NodeRole.WORKER:
+        return None
+    return Drain(group=names.regional(WORKERS), hook=DRAIN_HOOK, unit=unit_name("nomad"), seconds=DRAIN_SECONDS)
 
 
 def _snapshots(role: NodeRole, names: Names) -> Iterator[Snapshot]:
-    if role is not NodeRole.CONTROL_PLANE:
+    if not _is_server(role):
         return
     for service, api in SCHEDULERS.items():
         yield Snapshot(
@@ -342,10 +264,10 @@ def _snapshots(role: NodeRole, names: Names) -> Iterator[Snapshot]:
             leader=api.leader,
             path=api.snapshot_path,
             header=api.token_header,
-            token=f"{SECRETS}/{_TOKENS[api.token.name]}",
-            ca=f"{SECRETS}/{_OWN[CA_CERTIFICATE]}",
-            certificate=f"{SECRETS}/{_OWN[CERTIFICATE]}",
-            private_key=f"{SECRETS}/{_OWN[PRIVATE_KEY]}",
+            token=_token(service),
+            ca=_own("ca.pem"),
+            certificate=_own("certificate.pem"),
+            private_key=_own("private-key.pem"),
             bucket=names.bucket(BACKUPS_BUCKET),
             key=snapshot_key(names.region, service),
             seconds=SNAPSHOT_SECONDS,
@@ -360,13 +282,7 @@ def _fence(settings: Settings, role: NodeRole) -> Fence | None:
 
 
 def _watch(settings: Settings, role: NodeRole) -> View | None:
-    if settings.is_primary or settings.edge or role is not NodeRole.CONTROL_PLANE:
+    if settings.is_primary or settings.edge or not _is_server(role):
         return None
     origin = PublicNames(settings.domain).regional_origin(settings.regions.primary.name)
     return View(url=f"https://{origin}{HEALTH_PATH}")
-
-
-def _files(settings: Settings, role: NodeRole, names: Names) -> Iterator[tuple[str, File]]:
-    if role is NodeRole.CONTROL_PLANE:
-        policy = worker_policy(names, settings.workers, settings.worker_bounds)
-        yield POLICY_FILE, File(lines=tuple(policy.splitlines()))

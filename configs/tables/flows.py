@@ -199,6 +199,12 @@ GRAFANA_GOSSIP = Flow(
     "Grafana's own alerting; 9094 is Alertmanager's on the same node",
     _BOTH,
 )
+NOMAD_AUTOSCALER = Flow(
+    "nomad-autoscaler", 8080, _CONTROL_PLANE, _CONTROL_PLANE, "health and metrics of the autoscaler"
+)
+POSTGRES_EXPORTER = Flow(
+    "postgres-exporter", 9187, _CONTROL_PLANE, _CONTROL_PLANE, "metrics of the database, asked from each server"
+)
 NODE_EXPORTER = Flow("node-exporter", 9100, NODES, _CONTROL_PLANE, "machine metrics")
 GRAFANA = Flow(
     "grafana", 3000, _CONTROL_PLANE, (Role.LOAD_BALANCER, Role.CONTROL_PLANE), "dashboards, and their metrics"

@@ -157,6 +157,12 @@ ML_DATA = "ml-data"
 WORKERS = "workers"
 """Name of the workers' Auto Scaling group behind the prefix."""
 
+DRAIN_HOOK = "drain"
+"""Name of the lifecycle hook that keeps a worker until its jobs are saved."""
+
+TURN_KEY = "locks/control-plane"
+"""Key in the bundles bucket of the lock that a server holds while it restarts something."""
+
 SWITCH_BUCKET = "failover-switch"
 """Purpose of the bucket in the standby region that holds the failover switch."""
 

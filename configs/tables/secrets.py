@@ -94,10 +94,10 @@ PROMETHEUS_CONSUL_TOKEN = SecretValue(
 # Nomad. Its metrics need no token: https://developer.hashicorp.com/nomad/api-docs/metrics
 NOMAD_GOSSIP_KEY = SecretValue("nomadGossipKey", SecretKind.KEY_32, _CONTROL_PLANE, "gossip of Nomad servers")
 NOMAD_MANAGEMENT_TOKEN = SecretValue(
-    "nomadManagementToken", SecretKind.UUID, _CONTROL_PLANE, "administers Nomad; registers the other tokens"
-)
-AUTOSCALER_NOMAD_TOKEN = SecretValue(
-    "autoscalerNomadToken", SecretKind.UUID, _CONTROL_PLANE, "the autoscaler at Nomad: nodes, and its lock"
+    "nomadManagementToken",
+    SecretKind.UUID,
+    _CONTROL_PLANE,
+    "administers Nomad; makes the other tokens, whose secrets Nomad itself chooses",
 )
 
 # Monitoring.

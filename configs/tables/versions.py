@@ -16,6 +16,7 @@ class Software(StrEnum):
     ALERTMANAGER = "alertmanager"
     PUSHGATEWAY = "pushgateway"
     NODE_EXPORTER = "nodeExporter"
+    POSTGRES_EXPORTER = "postgresExporter"
     GRAFANA = "grafana"
     HAPROXY = "haproxy"
     NGINX = "nginx"
@@ -45,6 +46,7 @@ VERSIONS: dict[Software, Version] = {
     Software.ALERTMANAGER: Version("0.30.0", "prom/alertmanager", "v{}"),
     Software.PUSHGATEWAY: Version("1.11.1", "prom/pushgateway", "v{}"),
     Software.NODE_EXPORTER: Version("1.9.1", "prom/node-exporter", "v{}"),
+    Software.POSTGRES_EXPORTER: Version("0.17.1", "prometheuscommunity/postgres-exporter", "v{}"),
     Software.GRAFANA: Version(
         "12.4.1",
         "grafana/grafana",

@@ -1,0 +1,1 @@
+"""Node exporter: metrics of the machine, and those that the boot agent leaves."""

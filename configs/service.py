@@ -1,0 +1,138 @@
+"""A service of a node as its own folder describes it: what its systemd unit and its line in the manifest come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from configs.manifest import Directory, File, Probe, SecretFile, Service, ServiceKind
+from configs.tables.accounts import Account
+from configs.tables.paths import (
+    CONFIGURATION,
+    NODE_ENVIRONMENT,
+    PROGRAMS,
+    SECRETS,
+    image_environment,
+    secret,
+    unit,
+)
+from configs.tables.secrets import CA_CERTIFICATE, CERTIFICATE, PRIVATE_KEY
+from configs.tables.versions import Software
+from configs.text import template
+
+OPEN_FILES = 65536
+"""Files and connections that a service may have open: HAProxy's 4,096 connections have two sockets each, Nomad and
+Consul ask for tens of thousands (https://developer.hashicorp.com/nomad/docs/deploy/production/requirements)."""
+
+STOP_SECONDS = 30
+"""Time that a service has to end before it is killed: longer than a Raft server needs to hand its lead on."""
+
+
+@dataclass(frozen=True)
+class NodeService:
+    """One service of one node.
+
+    ``software`` says what runs and ``version`` which; a binary is ``program`` in its image. ``arguments`` are those
+    of the program, or of the image's own entry point; ``$`` in them is systemd's: ``${NODE_NAME}`` is filled from the
+    node's environment. ``files`` are by path.
+
+    A container sees the service's own configuration, secrets and ``directories``, and ``mounts`` (read only). It runs
+    as ``account`` with no capability but ``capabilities``; a binary of an account other than root gets the same.
+
+    ``public_certificate`` is where the certificate of the public names goes, with its chain and then its key, wherever
+    it comes from; its ``text`` does not matter.
+
+    ``needs`` are files that somebody else leaves: it is not started before they are there, and restarted when they
+    change. ``reload`` is the signal by which the service takes in what changed in ``reloads`` (paths of files and secrets);
+    everything else restarts it.
+    """
+
+    name: str
+    software: Software
+    version: str
+    kind: ServiceKind
+    account: Account
+    probe: Probe
+    program: str = ""
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment_files: tuple[str, ...] = ()
+    files: Mapping[str, File] = field(default_factory=dict[str, File])
+    secrets: tuple[SecretFile, ...] = ()
+    public_certificate: SecretFile | None = None
+    needs: tuple[str, ...] = ()
+    directories: tuple[Directory, ...] = ()
+    mounts: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    reload: str | None = None
+    reloads: tuple[str, ...] = ()
+    stop_signal: str = "SIGTERM"
+    stop_seconds: int = STOP_SECONDS
+
+    @property
+    def manifest(self) -> Service:
+        """Its line in the manifest."""
+        everything = sorted([*self.files, *self._secret_paths, *self.needs])
+        return Service(
+            name=self.name,
+            kind=self.kind,
+            software=self.software,
+            version=self.version,
+            program=self.program,
+            restarts=tuple(path for path in everything if path not in self.reloads),
+            reloads=tuple(sorted(self.reloads)),
+            probe=self.probe,
+        )
+
+    @property
+    def unit(self) -> tuple[str, File]:
+        """Path and text of its systemd unit."""
+        return unit(self.name), File.of(
+            template(
+                "configs",
+                "unit.service.j2",
+                service=self,
+                container=self.kind is ServiceKind.CONTAINER,
+                command=f"{PROGRAMS}/{self.program.rpartition('/')[2]}",
+                arguments=[_quoted(argument) for argument in self.arguments],
+                environment=[_quoted(f"{name}={value}") for name, value in sorted(self.environment.items())],
+                environment_files=(NODE_ENVIRONMENT, *self.environment_files),
+                image_environment=image_environment(self.name),
+                open_files=OPEN_FILES,
+                read_only=sorted({*self._own_folders, *self.mounts}),
+            )
+        )
+
+    @property
+    def _secret_paths(self) -> list[str]:
+        public = [] if self.public_certificate is None else [self.public_certificate]
+        return [file.path for file in (*self.secrets, *public)]
+
+    @property
+    def _own_folders(self) -> list[str]:
+        folders = (f"{CONFIGURATION}/{self.name}", f"{SECRETS}/{self.name}")
+        paths = [*self.files, *self._secret_paths]
+        return [folder for folder in folders if any(path.startswith(f"{folder}/") for path in paths)]
+
+
+def _quoted(text: str) -> str:
+    """Return an argument as systemd reads it back (systemd.service(5), "Command lines"): a percent sign is its own."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def tls_files(service: str, account: Account) -> tuple[SecretFile, SecretFile, SecretFile]:
+    """Return a service's own copy of the authority's certificate, the role's certificate, and the key to it.
+
+    They are ``ca.pem``, ``certificate.pem`` and ``private-key.pem`` among the service's secrets: only its account
+    reads them.
+    """
+    authority, certificate, private_key = (
+        SecretFile(path=secret(service, name), text=f"${{{key}}}", owner=account.name)
+        for name, key in (
+            ("ca.pem", CA_CERTIFICATE),
+            ("certificate.pem", CERTIFICATE),
+            ("private-key.pem", PRIVATE_KEY),
+        )
+    )
+    return authority, certificate, private_key
