@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import cloud, operations, reviews
+from cli import cloud, operations, render, reviews
 from configs.settings.problem import SettingsError
 from offline.engine import OfflineError
 from ops.problems import Stop, Unknown
@@ -18,13 +18,15 @@ app = typer.Typer(
     help="A highly available MLOps platform on AWS, and the proof that it is. "
     "preview, up, refresh, destroy and export run the real Pulumi engine against a cloud on this machine: "
     "no AWS account is needed and nothing leaves it. To deploy to AWS use `pulumi up --stack prod`. "
-    "failover, failback, status, verify and restore speak to AWS and to the platform.",
+    "failover, failback, status, verify and restore speak to AWS and to the platform. "
+    "render and show are of nodes' files, and speak to nobody.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 cloud.register(app)
 operations.register(app)
+render.register(app)
 reviews.register(app)
 
 

@@ -93,8 +93,9 @@ SERVICES: dict[NodeRole, tuple[Callable[[Context], NodeService | None], ...]] = 
         grafana.service,
         nomad_autoscaler.service,
     ),
-    NodeRole.HAPROXY: (node_exporter.service, consul.client, haproxy.service),
-    NodeRole.NGINX: (node_exporter.service, consul.client, nginx.service),
+    # Users first: Consul's agent waits for a group that may be what is ill.
+    NodeRole.HAPROXY: (node_exporter.service, haproxy.service, consul.client),
+    NodeRole.NGINX: (node_exporter.service, nginx.service, consul.client),
     NodeRole.WORKER: (node_exporter.service, consul.client, nomad.client),
 }
 """What runs on each role of node, in the order in which it starts."""
@@ -103,7 +104,8 @@ PACKAGES: dict[NodeRole, tuple[str, ...]] = {
     NodeRole.CONTROL_PLANE: ("docker",),
     NodeRole.HAPROXY: ("docker",),
     NodeRole.NGINX: ("docker",),
-    NodeRole.WORKER: ("amazon-efs-utils", "docker"),
+    # Jobs pull from the account's own registry, by the helper.
+    NodeRole.WORKER: ("amazon-ecr-credential-helper", "amazon-efs-utils", "docker"),
 }
 """Packages of Amazon Linux 2023, whose repository is pinned with the image
 (https://docs.aws.amazon.com/linux/al2023/ug/deterministic-upgrades.html)."""

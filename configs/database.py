@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,3 +103,78 @@ def log_group(identifier: str) -> str:
     https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html
     """
     return f"/aws/rds/instance/{identifier}/postgresql"
+
+
+# Connections. One pooler a server, and behind each the Grafana of that server.
+
+WANTED_CONNECTIONS = 300
+"""Connections that all Grafanas together may hold: what one of them was to have. A connection costs the database
+some 10 MB when it works (https://www.postgresql.org/docs/15/runtime-config-resource.html, work_mem and what a
+session caches), and two cores are not served faster by more of them."""
+
+_BYTES_PER_CONNECTION = 9_531_392
+_MOST_CONNECTIONS = 5_000
+"""RDS's default: LEAST({DBInstanceClassMemory/9531392},5000)
+(https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections)."""
+
+_GIBIBYTE = 1024**3
+
+_USABLE_TENTHS = 7
+"""Tenths of a class's memory that the formula sees at least: RDS keeps some for the machine and for itself, and says
+only that it does (same page). It weighs most on the smallest class, where 1 GiB makes some 80 connections."""
+
+_RESERVED_FOR_ADMINISTRATORS = 5
+"""Three that PostgreSQL keeps for superusers and two that RDS keeps for its own
+(https://www.postgresql.org/docs/15/runtime-config-connection.html#GUC-SUPERUSER-RESERVED-CONNECTIONS;
+``rds.rds_superuser_reserved_connections``)."""
+
+_SCRAPE_CONNECTIONS = 2
+"""Of an exporter while it is asked (measured with 0.17.1), and every server's Prometheus asks every exporter."""
+
+_HAND_CONNECTIONS = 5
+"""For people with a client of their own, as in the runbook of the database."""
+
+_SIZES = {"micro": 1, "small": 2, "medium": 4}
+"""GiB of the sizes below ``large``, whatever the family (https://aws.amazon.com/rds/instance-types/)."""
+
+_LARGE_GIBIBYTES = {"m": 8, "r": 16, "t": 8, "x": 32, "z": 16}
+"""GiB of the size ``large``, which has two cores, by the family's first letter (same page). Two (x1e and x2iedn)
+have twice as much: to take them for smaller does no harm."""
+
+_LEAST_GIBIBYTES = 4
+"""GiB of ``large`` in the leanest family that AWS sells, c: a family that is not known has no less."""
+
+
+def memory_gibibytes(instance_class: str) -> int:
+    """Return the memory of an RDS class like ``db.m6i.large``, at least.
+
+    Raises:
+        ValueError: the size is none that AWS uses.
+    """
+    _, family, size = instance_class.split(".")
+    if size in _SIZES:
+        return _SIZES[size]
+    large = _LARGE_GIBIBYTES.get(family[0], _LEAST_GIBIBYTES)
+    if size == "large":
+        return large
+    if found := re.fullmatch(r"(\d*)xlarge", size):
+        return large * 2 * int(found[1] or 1)
+    raise ValueError(f"no size of RDS: {size}")
+
+
+def maximum_connections(instance_class: str) -> int:
+    """Return how many connections a database of a class takes at least, by RDS's own setting."""
+    memory = memory_gibibytes(instance_class) * _GIBIBYTE * _USABLE_TENTHS // 10
+    return min(memory // _BYTES_PER_CONNECTION, _MOST_CONNECTIONS)
+
+
+def pool_size(instance_class: str, poolers: int) -> int:
+    """Return how many connections each pooler may hold, so that all of them together never fill the database.
+
+    Args:
+        instance_class: RDS's class of the database.
+        poolers: how many there are, one a server.
+    """
+    exporters = poolers * poolers * _SCRAPE_CONNECTIONS
+    others = _RESERVED_FOR_ADMINISTRATORS + _HAND_CONNECTIONS + exporters
+    return min(WANTED_CONNECTIONS, maximum_connections(instance_class) - others) // poolers

@@ -89,8 +89,8 @@ class SecretFile(Part):
 class Secret(Part):
     """A secret, by name or ARN, and what of it is written where.
 
-    A ``certificate`` is exported from AWS Certificate Manager; its fields are ``publicCertificate``, with the chain, and
-    ``publicPrivateKey``.
+    A ``certificate`` is exported from AWS Certificate Manager; its fields are ``publicCertificate``, with the chain,
+    and ``publicPrivateKey``.
     """
 
     kind: Literal["secret", "certificate"] = "secret"
@@ -199,17 +199,34 @@ class Call(Part):
     """A call of a service's API that makes what is to be there: done until what is there is what is to be.
 
     The API is asked on the node itself, over TLS with the role's own certificate and the management token.
+
+    1. ``read`` is got. 404 says that nothing is there, and of Consul 403 with ``ACL not found`` too (any other 403
+       is a fault). A list in answer is searched for those whose ``Description`` is the body's: the one with the
+       lowest ``CreateIndex`` is what is there, the others are deleted at ``write``/``<id>`` (several servers made
+       them at once; 404 says that another has deleted it already).
+    2. If nothing is there, ``body`` goes to ``write``.
+    3. If all of ``compared`` is there, it is done: no write. Objects may have more keys in what is there than in the
+       body, lists are as long as the body's and in its order.
+    4. Otherwise ``body`` goes to ``write`` for Nomad, and for Consul to ``write``/``<id>``, where the id is what is
+       there's ``AccessorID``, ``ID`` or ``Name``: the first that it has. Consul never changes the ``SecretID`` of a
+       token: where that differs, ``write``/``<id>`` is deleted and the token is made anew, as by 2.
+
+    An answer other than 200 to a write, as when another server was first, is no end: all is done again from 1.
     """
 
     service: Literal[ServiceName.CONSUL, ServiceName.NOMAD]
     name: str
     """What it makes, for messages: ``policy worker``."""
     read: str
-    """Path that answers what is there now; 404, or 403 of Consul for an unknown token, says that nothing is."""
+    """Path that answers what is there now."""
     write: str
     """Path that is given ``body`` by PUT (Consul) or POST (Nomad)."""
     body: str
-    """JSON, with ``${field}`` for a field of the role's secret."""
+    """JSON, with ``${field}`` for a field of the role's secret (Python's string.Template, where ``$$`` is a dollar).
+
+    All fields stand within strings: a value is filled in as JSON writes it there, ``json.dumps(value)[1:-1]``,
+    because a certificate has several lines.
+    """
     compared: tuple[str, ...]
     """Keys of the body that must be the same in what is there."""
 

@@ -22,9 +22,10 @@ class Report(BaseModel):
     formed: bool
     """Whether the node's group has ever been whole: from then on there is a quorum to lose."""
     healthy: bool
-    """Whether the node is a healthy member of its group now."""
+    """Whether the node is a healthy member of its group now, and all of its services are well."""
     reason: str = ""
-    """Why not; empty when healthy."""
+    """Why not, and what goes wrong besides, or is waited for: of a node that waits for its turn, whose. Empty when
+    there is nothing to tell."""
     fenced: bool | None = None
     """Whether the failover switch keeps users away; None of a node that does not look at it."""
     primary_answers: bool | None = None

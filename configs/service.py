@@ -1,12 +1,14 @@
-"""A service of a node as its own folder describes it: what its systemd unit and its line in the manifest come from."""
+"""A service of a node as its own folder describes it: its systemd unit and its line in the manifest."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from configs.manifest import Directory, File, Probe, SecretFile, Service, ServiceKind
 from configs.tables.accounts import Account
+from configs.tables.flows import NODE_HTTP
 from configs.tables.paths import (
     CONFIGURATION,
     NODE_ENVIRONMENT,
@@ -24,6 +26,12 @@ OPEN_FILES = 65536
 """Files and connections that a service may have open: HAProxy's 4,096 connections have two sockets each, Nomad and
 Consul ask for tens of thousands (https://developer.hashicorp.com/nomad/docs/deploy/production/requirements)."""
 
+BIND = "CAP_NET_BIND_SERVICE"
+"""Capability to listen on ports below 1024."""
+
+_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
+"""Characters that would end a line of a unit, or not be seen in it."""
+
 STOP_SECONDS = 30
 """Time that a service has to end before it is killed: longer than a Raft server needs to hand its lead on."""
 
@@ -34,17 +42,18 @@ class NodeService:
 
     ``software`` says what runs and ``version`` which; a binary is ``program`` in its image. ``arguments`` are those
     of the program, or of the image's own entry point; ``$`` in them is systemd's: ``${NODE_NAME}`` is filled from the
-    node's environment. ``files`` are by path.
+    node's environment. In the values of ``environment`` it is an ordinary character. ``files`` are by path.
 
     A container sees the service's own configuration, secrets and ``directories``, and ``mounts`` (read only). It runs
-    as ``account`` with no capability but ``capabilities``; a binary of an account other than root gets the same.
+    as ``account``, and a binary too, with no capability but ``capabilities``. Docker gives none to such an account:
+    for CAP_NET_BIND_SERVICE, the only one that a container may have, the machine opens its low ports to all of them.
 
-    ``public_certificate`` is where the certificate of the public names goes, with its chain and then its key, wherever
-    it comes from; its ``text`` does not matter.
+    ``public_certificate`` is where the certificate of the public names goes, with its chain and then its key,
+    wherever it comes from; its ``text`` does not matter.
 
     ``needs`` are files that somebody else leaves: it is not started before they are there, and restarted when they
-    change. ``reload`` is the signal by which the service takes in what changed in ``reloads`` (paths of files and secrets);
-    everything else restarts it.
+    change. ``reload`` is the signal by which the service takes in what changed in ``reloads`` (paths of files and
+    secrets); everything else restarts it.
     """
 
     name: str
@@ -95,13 +104,20 @@ class NodeService:
                 container=self.kind is ServiceKind.CONTAINER,
                 command=f"{PROGRAMS}/{self.program.rpartition('/')[2]}",
                 arguments=[_quoted(argument) for argument in self.arguments],
-                environment=[_quoted(f"{name}={value}") for name, value in sorted(self.environment.items())],
+                environment=[_quoted(f"{name}={value}") for name, value in self._environment],
                 environment_files=(NODE_ENVIRONMENT, *self.environment_files),
                 image_environment=image_environment(self.name),
                 open_files=OPEN_FILES,
+                lowest_port=NODE_HTTP.port if BIND in self.capabilities else None,
                 read_only=sorted({*self._own_folders, *self.mounts}),
             )
         )
+
+    @property
+    def _environment(self) -> list[tuple[str, str]]:
+        """A container's stands in its command line, where a dollar sign is systemd's."""
+        dollar = "$$" if self.kind is ServiceKind.CONTAINER else "$"
+        return [(name, value.replace("$", dollar)) for name, value in sorted(self.environment.items())]
 
     @property
     def _secret_paths(self) -> list[str]:
@@ -116,9 +132,13 @@ class NodeService:
 
 
 def _quoted(text: str) -> str:
-    """Return an argument as systemd reads it back (systemd.service(5), "Command lines"): a percent sign is its own."""
+    """Return a text as systemd reads it back: a percent sign is its own, a dollar sign stays one to it.
+
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html, "Quoting".
+    """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
+    whole = _CONTROL.sub(lambda found: rf"\x{ord(found[0]):02x}", escaped)
+    return f'"{whole}"'
 
 
 def tls_files(service: str, account: Account) -> tuple[SecretFile, SecretFile, SecretFile]:

@@ -29,7 +29,8 @@ def _environment(package: str) -> Environment:
 def template(package: str, name: str, **values: Any) -> str:
     """Fill a template that lies in a package of ``configs``.
 
-    In it, ``{{ value | hcl }}`` writes a string, a number, a boolean or a list of them as HCL.
+    In it, ``{{ value | hcl }}`` writes a string, a number, a boolean or a list of them as HCL. ``${`` in a string
+    stays: agents read HCL 1, which fills nothing in (https://github.com/hashicorp/hcl/tree/hcl1).
 
     Raises:
         jinja2.UndefinedError: the template asks for what is not given.
@@ -38,13 +39,14 @@ def template(package: str, name: str, **values: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    pass
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  (the base class gives it)
+        # What is said twice is written twice: people look for it where it belongs.
+        return True
 
 
-def _represent(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _represent(_dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     # Several lines as several lines: a rule or a template is read by people.
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+    return yaml.ScalarNode("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
 _Dumper.add_representer(str, _represent)

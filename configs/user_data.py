@@ -31,6 +31,8 @@ ExecStart=/usr/bin/python3 /var/lib/mlops-ha/agent.py
 Restart=always
 # A machine is back within seconds, and a fault that stays costs one line in the journal each time.
 RestartSec=10
+# What it mounted lives on: EFS goes through a program that mount leaves running.
+KillMode=process
 
 [Install]
 WantedBy=multi-user.target

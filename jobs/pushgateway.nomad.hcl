@@ -49,6 +49,8 @@ job "pushgateway" {
 
     task "pushgateway" {
       driver = var.driver
+      # As in the image. Programs of the machine are not run as root.
+      user = "nobody"
 
       # raw_exec reads "command" and docker "image": each driver is given its own words alone.
       config {

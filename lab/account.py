@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from engine.tokens import HEALTH_CHECK
+from lab.autoscaling import expire, extend
 from lab.calls import CLIENTS, ApiCall, ApiRequest, bucket_region, call_of, refusal
 from lab.mirror import Mirror, forget
 from lab.replication import Answer, Replications
@@ -105,6 +106,7 @@ def account(cloud: Cloud) -> Generator[Account]:
         raise RuntimeError("This process serves an account already, and moto has only one.")
     try:
         forget()
+        extend()
         replications = Replications(cloud)
         mirror = Mirror(cloud, replications)
         served = Account("", mirror, replications)
@@ -198,6 +200,8 @@ class _Application:
                 self._mirror.object_of(bucket, key, now)
         elif call.service in self._mirror.services:
             self._mirror.services[call.service](call.region, now)
+            if call.service == "autoscaling":
+                expire(call.region)
         response = Response.from_app(self._moto, environ, buffered=True)
         if call.service == "s3" and key and response.status_code < 300:
             if request.method == "PUT":

@@ -38,6 +38,7 @@ from engine.tokens import (
     TARGET_GROUP,
     TARGET_GROUP_ATTACHMENT,
 )
+from lab.autoscaling import make_group
 from lab.replication import Replications
 from offline.cloud import Cloud, Resource
 from offline.objects import find_object
@@ -181,7 +182,7 @@ class Mirror:
             least, most = int(resource.attribute("minSize")), int(resource.attribute("maxSize"))
             group = cast("FakeAutoScalingGroup | None", backend.autoscaling_groups.get(name))
             if group is None:
-                group = _made_group(backend, name, least, most)
+                group = make_group(backend, name, least, most)
             group.min_size, group.max_size = least, most
             wanted = resource.attribute("desiredCapacity") or group.desired_capacity or least
             # AWS moves the desired capacity with the bounds. Machines are in service at once.
@@ -312,44 +313,6 @@ def _public(policy: Resource) -> bytes | None:
         if statement["Effect"] == "Allow" and statement["Principal"] == "*" and "Condition" not in statement
     ]
     return json.dumps({**content, "Statement": statements}).encode() if statements else None
-
-
-def _made_group(backend: Any, name: str, least: int, most: int) -> FakeAutoScalingGroup:
-    """Make a group in moto whose machines all look alike: what they run is no part of what is asked."""
-    backend.create_launch_configuration(
-        name=name,
-        image_id="ami-03cf127a",
-        key_name=None,
-        kernel_id="",
-        ramdisk_id="",
-        security_groups=[],
-        user_data=None,
-        instance_type="m6in.2xlarge",
-        instance_monitoring=False,
-        instance_profile_name=None,
-        spot_price=None,
-        ebs_optimized=False,
-        associate_public_ip_address=False,
-        block_device_mappings=[],
-    )
-    return backend.create_auto_scaling_group(
-        name=name,
-        availability_zones=[f"{backend.region_name}{zone}" for zone in "abc"],
-        desired_capacity=least,
-        max_size=most,
-        min_size=least,
-        launch_config_name=name,
-        launch_template={},
-        vpc_zone_identifier=None,
-        default_cooldown=None,
-        health_check_period=None,
-        health_check_type="EC2",
-        load_balancers=[],
-        target_group_arns=[],
-        placement_group=None,
-        termination_policies=[],
-        tags=[],
-    )
 
 
 def _made_secret(resource: Resource, version: Resource, region: str) -> FakeSecret:

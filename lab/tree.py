@@ -11,10 +11,13 @@ from pathlib import Path
 
 from configs.manifest import Bundle
 from configs.tables.accounts import ACCOUNTS
-from configs.tables.paths import NODE_ENVIRONMENT, image_environment
+from configs.tables.paths import NODE_ENVIRONMENT, PROGRAMS, image_environment
 from lab import overlay
 from lab.documents import Document
 from lab.overlay import MEMORY, PLAN
+
+DOCKER = "/usr/bin/docker"
+"""Where units find Docker."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ def entries(bundle: Bundle, documents: Mapping[str, Document], programs: Mapping
         if service.program:
             name = service.program.rpartition("/")[2]
             wrapper = f'#!/bin/sh\nexec "{programs[name]}" "$@"\n' if name in programs else "#!/bin/sh\nexit 1\n"
-            found.append(Entry(f"/opt/mlops-ha/bin/{name}", wrapper, "0755", 0))
+            found.append(Entry(f"{PROGRAMS}/{name}", wrapper, "0755", 0))
         else:
             found.append(Entry(image_environment(service.name), f"IMAGE={service.software}\n", "0444", 0))
+    # Who looks at a unit looks whether its program is there; containers do not run here.
+    found.append(Entry(DOCKER, "#!/bin/sh\nexit 1\n", "0755", 0))
     passwd = Path("/etc/passwd").read_text() + "".join(
         f"{account.name}:x:{account.number}:{account.number}::/:/usr/sbin/nologin\n"
         for account in ACCOUNTS

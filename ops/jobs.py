@@ -32,7 +32,8 @@ SUFFIX = ".nomad.hcl"
 """What the name of a job file ends with; before it stands the job's id."""
 
 JOB_IMAGES = {"pushgateway": Software.PUSHGATEWAY}
-"""What each job's variable ``image`` is an image of."""
+"""The platform's own jobs, and what each one's variable ``image`` is an image of. Other files are examples: who
+started one knows when it is to run again."""
 
 INDEX_CONFLICT = "Enforcing job modify index"
 """How Nomad begins, with status 500, when a job is no longer what was planned for (api/jobs.go,
@@ -74,12 +75,11 @@ def job_files(settings: Settings, names: Names, folder: Path = JOBS) -> tuple[Jo
         folder: where the job files are.
 
     Raises:
-        KeyError: a job file has no row in JOB_IMAGES.
+        FileNotFoundError: a job of JOB_IMAGES has no file.
     """
     return tuple(
-        JobFile(name, path.read_text(), {"image": _image(name, settings, names)})
-        for path in sorted(folder.glob(f"*{SUFFIX}"))
-        for name in (path.name.removesuffix(SUFFIX),)
+        JobFile(name, (folder / f"{name}{SUFFIX}").read_text(), {"image": _image(name, settings, names)})
+        for name in sorted(JOB_IMAGES)
     )
 
 

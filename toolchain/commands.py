@@ -49,7 +49,13 @@ def say(text: str) -> None:
 
 
 def answer(command: Sequence[str], folder: Path | None = None) -> str:
-    """Return the standard output of a short `command`, run in `folder`; raises CommandFailed."""
+    """Return what a short `command`, run in `folder`, writes: to standard error if it writes nothing else.
+
+    postgres_exporter tells its version there.
+
+    Raises:
+        CommandFailed: it cannot be run, ends with a failure, or takes too long.
+    """
     try:
         finished = subprocess.run(
             command,
@@ -67,7 +73,7 @@ def answer(command: Sequence[str], folder: Path | None = None) -> str:
         raise CommandFailed(command[0], command, [str(error)]) from error
     if finished.returncode:
         raise CommandFailed(command[0], command, finished.stderr.splitlines())
-    return finished.stdout
+    return finished.stdout or finished.stderr
 
 
 def watch(

@@ -23,7 +23,7 @@ def main() -> None:
 
     checkout = Path(__file__).resolve().parents[1]
     sys.path.insert(0, str(checkout))
-    from toolchain import environment, tools
+    from toolchain import environment, packages, tools
     from toolchain.commands import SetupError, locked, say
 
     parser = argparse.ArgumentParser(description="Set up what is missing, in .venv and in the user's cache.")
@@ -32,12 +32,18 @@ def main() -> None:
     options = parser.parse_args()
 
     missing: list[str] = []
+    lacking: list[packages.Package] = []
     costs: list[str] = []
     try:
         with locked(checkout):
             if not environment.is_ready(checkout, options.dev):
                 environment.require_venv()
                 costs.append(f"the virtual environment ({environment.COSTS[options.dev]})")
+            if options.dev and not options.environment_only:
+                lacking = packages.missing()
+            if lacking:
+                packages.require_installer(lacking)
+                costs.append(f"the packages {', '.join(package.name for package in lacking)} ({packages.COST})")
             for name in () if options.environment_only else tools.needed(options.dev):
                 try:
                     tools.find(name)
@@ -46,7 +52,9 @@ def main() -> None:
                     missing.append(name)
                     costs.append(f"{name} ({tools.TOOLS[name].cost})")
             if costs:
-                say(f"Setting up, once: {' and '.join(costs)}.")
+                say(f"Setting up, once: {'; '.join(costs)}.")
+            if lacking:
+                packages.install(lacking)
             if not environment.is_ready(checkout, options.dev):
                 environment.install(checkout, options.dev)
             for name in missing:

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,13 +34,17 @@ class Tool:
     package: str
     """The package to build: below one of the modules that go.mod requires."""
     ldflags: str
-    """The linker's flags; `{version}` stands for the version in go.mod, without the v."""
+    """The linker's flags; `{version}` stands for the program's version, without a v."""
     cost: str
     """How many minutes a build takes and how much disk, measured with empty caches."""
     version_argument: str = "version"
     """What the program is asked for its version with."""
     development: bool = False
     """Whether only the tests need it."""
+    exactly: bool = False
+    """Whether no other version on PATH will do: the tests run it as what is deployed."""
+    released_as: Callable[[str], str] = str
+    """What the publisher calls the program, given the version of its module: most number both alike."""
 
     @property
     def module(self) -> Path:
@@ -53,9 +58,15 @@ class Tool:
 
     @cached_property
     def version(self) -> str:
-        """The version go.mod requires of the module that holds the package, without the v."""
+        """The program's version, without a v: what go.mod requires of the module that holds the package."""
         required = re.findall(r"^(?:require)?\s+(\S+) v(\d+\.\d+\.\d+)", self.go_mod, re.MULTILINE)
-        return next(version for module, version in required if f"{self.package}/".startswith(f"{module}/"))
+        found = next(version for module, version in required if f"{self.package}/".startswith(f"{module}/"))
+        return self.released_as(found)
+
+    @property
+    def linker_flags(self) -> str:
+        """The linker's flags with the version in its place."""
+        return self.ldflags.format(version=self.version)
 
     @property
     def go_version(self) -> str:
@@ -68,7 +79,7 @@ class Tool:
 
         Go's own version has none: a new Go would cost minutes and build the same program.
         """
-        source = (self.go_mod, (self.module / "go.sum").read_text(), self.package, self.ldflags)
+        source = (self.go_mod, (self.module / "go.sum").read_text(), self.package, self.linker_flags)
         machine = (platform.system(), platform.machine())
         key = hashlib.sha256("\0".join((*source, *machine)).encode()).hexdigest()[:16]  # 64 bits tell builds apart
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -77,17 +88,34 @@ class Tool:
     @property
     def accepted(self) -> str:
         """Which version from PATH will do, in words."""
+        if self.exactly:
+            return f"{self.name} {self.version}"
         major = _numbers(self.version)[0]
         return f"{self.name} {self.version} or newer (below {major + 1}.0)"
 
     def accepts(self, program: str | Path) -> bool:
-        """Whether `program` runs and has the version of go.mod or a newer one of the same major version."""
+        """Whether `program` runs and is the version of go.mod: or a newer one of the same major, unless `exactly`."""
         try:
             found, needed = _numbers(answer([str(program), self.version_argument])), _numbers(self.version)
         except CommandFailed:
             return False
-        return found[:1] == needed[:1] and found >= needed
+        return found == needed if self.exactly else found[:1] == needed[:1] and found >= needed
 
+
+def _prometheus_release(module_version: str) -> str:
+    """Return 3.9.1 for 0.309.1: https://github.com/prometheus/prometheus#prometheus-code-base.
+
+    Raises:
+        ValueError: this is not how the modules of Prometheus 3 are numbered.
+    """
+    numbered = re.fullmatch(r"0\.3(\d\d)\.(\d+)", module_version)
+    if not numbered:
+        raise ValueError(f"{module_version} is no module of Prometheus 3")
+    return f"3.{int(numbered[1])}.{numbered[2]}"
+
+
+PROMETHEUS_LDFLAGS = "-s -w -X github.com/prometheus/common/version.Version={version}"
+"""All programs of the Prometheus family tell the version that this library is linked with."""
 
 TOOLS = {
     tool.name: tool
@@ -108,6 +136,107 @@ TOOLS = {
             cost="about a minute on 2 cores, 0.1 GB",
             version_argument="-version",
             development=True,
+        ),
+        Tool(
+            name="consul",
+            folder="consul",
+            package="github.com/hashicorp/consul",
+            ldflags="-s -w",
+            cost="about 3 minutes on 2 cores, 0.1 GB",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="nomad",
+            folder="nomad",
+            package="github.com/hashicorp/nomad",
+            ldflags="-s -w",
+            cost="about 3 minutes on 2 cores, 0.1 GB",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="nomad-autoscaler",
+            folder="nomad_autoscaler",
+            package="github.com/hashicorp/nomad-autoscaler",
+            # Without the description of a commit it calls itself a development version.
+            ldflags="-s -w -X github.com/hashicorp/nomad-autoscaler/version.GitDescribe=v{version}",
+            cost="about a minute on 2 cores, 0.1 GB",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="prometheus",
+            folder="prometheus",
+            package="github.com/prometheus/prometheus/cmd/prometheus",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="about 3 minutes on 2 cores, 0.1 GB",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+            released_as=_prometheus_release,
+        ),
+        Tool(
+            name="promtool",
+            folder="prometheus",
+            package="github.com/prometheus/prometheus/cmd/promtool",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="5 seconds after prometheus, 0.1 GB",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+            released_as=_prometheus_release,
+        ),
+        Tool(
+            name="alertmanager",
+            folder="alertmanager",
+            package="github.com/prometheus/alertmanager/cmd/alertmanager",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="half a minute on 2 cores",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="amtool",
+            folder="alertmanager",
+            package="github.com/prometheus/alertmanager/cmd/amtool",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="seconds after alertmanager",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="pushgateway",
+            folder="alertmanager",
+            package="github.com/prometheus/pushgateway",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="seconds after alertmanager",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="node_exporter",
+            # A module of its own: with the newer library that the others ask for it stops at its first text file.
+            folder="node_exporter",
+            package="github.com/prometheus/node_exporter",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="20 seconds on 2 cores",
+            version_argument="--version",
+            development=True,
+            exactly=True,
+        ),
+        Tool(
+            name="postgres_exporter",
+            folder="postgres_exporter",
+            package="github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
+            ldflags=PROMETHEUS_LDFLAGS,
+            cost="10 seconds on 2 cores",
+            version_argument="--version",
+            development=True,
+            exactly=True,
         ),
     )
 }
@@ -161,7 +290,7 @@ def ensure(name: str) -> Path:
 def _build(go: str, tool: Tool) -> None:
     unfinished = tool.built.with_suffix(".unfinished")
     flags = ["-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-    flags += ["-ldflags", tool.ldflags.format(version=tool.version), "-o", str(unfinished)]
+    flags += ["-ldflags", tool.linker_flags, "-o", str(unfinished)]
     watch(
         [go, "build", *flags, tool.package],
         f"{tool.name} {tool.version}",

@@ -1,1 +1,1 @@
-"""alertmanager"""
+"""Alertmanager: who is told of what, and how it is written."""

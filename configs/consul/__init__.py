@@ -1,1 +1,1 @@
-"""consul"""
+"""Consul: the agents on every node, and who may do what."""

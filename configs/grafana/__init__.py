@@ -1,1 +1,1 @@
-"""grafana"""
+"""Grafana: dashboards, and what they are drawn from."""

@@ -1,1 +1,1 @@
-"""nomad"""
+"""Nomad: servers and clients, and who may do what."""

@@ -10,6 +10,7 @@ import json
 
 from configs.settings.model import WorkerSettings
 from configs.tables.names import WORKERS, Names
+from configs.tables.paths import configuration
 
 NODE_CLASS = "ml-workers"
 """Nomad's class of the workers: what the query counts, and what is drained."""
@@ -22,7 +23,7 @@ type, 256 GB, written at the 500 MiB/s that one client of EFS gets, takes nine m
 EVALUATION_SECONDS = 10
 """How often the autoscaler looks: Nomad publishes its figures as often."""
 
-POLICY_FILE = "/etc/nomad-autoscaler/policies/workers.json"
+POLICY_FILE = configuration("nomad-autoscaler", "policies/workers.json")
 """Where the policy lies on a control-plane node."""
 
 

@@ -1,1 +1,1 @@
-"""pgbouncer"""
+"""PgBouncer: what Grafana reaches the database through, one on each server."""

@@ -1,1 +1,1 @@
-"""postgres_exporter"""
+"""Postgres exporter: metrics of the region's database, asked from each server."""

@@ -154,9 +154,7 @@ CONSUL_HTTPS = Flow(
 )
 CONSUL_GRPC = Flow("consul-grpc", 8502, NODES, (), "plain gRPC for the node's own proxies; never off the node")
 CONSUL_GRPC_TLS = Flow("consul-grpc-tls", 8503, _CONTROL_PLANE, NODES, "xDS and peering, servers to every agent")
-CONSUL_DNS = Flow(
-    "consul-dns", 8600, _CONTROL_PLANE, NODES, "service discovery; every node also asks its own agent", _BOTH
-)
+CONSUL_DNS = Flow("consul-dns", 8600, _CONTROL_PLANE, NODES, "service discovery; servers alone answer", _BOTH)
 
 # Nomad: https://developer.hashicorp.com/nomad/docs/deploy/production/requirements#ports-used
 NOMAD_HTTP = Flow("nomad-http", 4646, _CONTROL_PLANE, NODES, "API and user interface over TLS")

@@ -1,4 +1,7 @@
-"""Consul and Nomad as those that keep their own state: how each is asked for a snapshot, and by which token."""
+"""Consul and Nomad as those that keep their own state: how each is asked for a snapshot, and by which token.
+
+And what is found through Consul: the names under which the platform's own services stand there.
+"""
 
 from __future__ import annotations
 
@@ -46,3 +49,18 @@ SCHEDULERS: dict[Scheduler, SchedulerApi] = {
         token=NOMAD_MANAGEMENT_TOKEN,
     ),
 }
+
+NOMAD_SERVICE = "nomad"
+"""What Nomad's servers are called in Consul, with the tags ``http``, ``rpc`` and ``serf``."""
+
+NOMAD_CLIENT_SERVICE = "nomad-client"
+"""What Nomad's clients are called in Consul, with the tag ``http``."""
+
+NODE_EXPORTER_SERVICE = "node-exporter"
+"""What node exporter of workers is called in Consul: those of other nodes are found by their fixed addresses."""
+
+WORKLOAD_AUDIENCE = "consul.io"
+"""Whom Nomad's identities of jobs are for (https://developer.hashicorp.com/nomad/docs/secure/acl/consul)."""
+
+WORKLOAD_LOGIN = "nomad-workloads"
+"""Consul's way to log in for Nomad's jobs: the name that Nomad's clients ask for by default."""

@@ -41,7 +41,8 @@ class Version:
 VERSIONS: dict[Software, Version] = {
     Software.CONSUL: Version("1.22.3", "hashicorp/consul"),
     Software.NOMAD: Version("1.11.3", "hashicorp/nomad"),
-    Software.NOMAD_AUTOSCALER: Version("0.4.7", "hashicorp/nomad-autoscaler"),
+    # 0.4.7 ends with every policy that is a file (https://github.com/hashicorp/nomad-autoscaler/issues/1167).
+    Software.NOMAD_AUTOSCALER: Version("0.5.0", "hashicorp/nomad-autoscaler"),
     Software.PROMETHEUS: Version("3.9.1", "prom/prometheus", "v{}"),
     Software.ALERTMANAGER: Version("0.30.0", "prom/alertmanager", "v{}"),
     Software.PUSHGATEWAY: Version("1.11.1", "prom/pushgateway", "v{}"),

@@ -18,52 +18,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
-from boot_agent import agent_text
-from configs.bundle import FORMAT
+from boot_agent import agent, agent_text
+from configs.manifest import FORMAT
 from configs.nodes import AGENT_KEY
 from configs.reports import Report
+from configs.tables.names import TURN_KEY
+from tests.unit import node_programs
+from tests.unit.node_programs import NAMES, Programs
+from toolchain.packages import python39
 
-STUB = """\
-#!{python} -IS
-# The AWS CLI, as far as the agent calls it: a folder is S3, another holds secrets and figures. Calls are noted.
-import json, os, pathlib, sys, time
-
-home, call = pathlib.Path({home!r}), sys.argv[1:]
-with open(home / "calls", "a") as calls:
-    calls.write(json.dumps(call) + "\\n")
-if (home / "down").exists():
-    sys.exit("Could not connect to the endpoint URL")
-if (home / "silent").exists():
-    # Silent until whoever called is gone: a test leaves no process behind.
-    caller = os.getppid()
-    while os.getppid() == caller:
-        time.sleep(0.1)
-    sys.exit()
-if call[:3] == ["s3", "cp", "--only-show-errors"]:
-    source, target = call[3:]
-    if target != "-":
-        path = home / "s3" / target[len("s3://"):]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sys.stdin.buffer.read() if source == "-" else pathlib.Path(source).read_bytes())
-    else:
-        path = home / "s3" / source[len("s3://"):]
-        if not path.exists():
-            sys.exit("fatal error: An error occurred (404): Key does not exist")
-        sys.stdout.write(path.read_text())
-elif call[:2] == ["secretsmanager", "get-secret-value"]:
-    assert call[2::2] == ["--secret-id", "--query", "--output"]
-    print((home / "secrets" / call[3].replace("/", ":")).read_text())
-elif call[:2] == ["cloudwatch", "put-metric-data"]:
-    with open(home / "figures", "a") as figures:
-        figures.write(json.dumps(dict(zip(call[2::2], call[3::2]))) + "\\n")
-else:
-    sys.exit("unknown call")
+PROGRAM = """\
+#!/bin/sh
+exec {python} -IS {programs} {home} {aws_home} {name} "$@"
 """
 
 
@@ -105,6 +78,25 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return self._signed(made), private.decode()
+
+
+def loaded(context: ssl.SSLContext, certificate: str, key: str) -> ssl.SSLContext:
+    """A context with a certificate; OpenSSL reads files alone."""
+    folder = Path("/dev/shm")
+    path = folder / f"mlops-ha-test-{id(context)}-{time.monotonic_ns()}.pem"
+    path.write_text(certificate + key)
+    try:
+        context.load_cert_chain(path)
+    finally:
+        path.unlink()
+    return context
+
+
+def mutual_tls(authority: str, certificate: str, key: str) -> ssl.SSLContext:
+    """A server's TLS that asks for certificates of an authority, as Consul does with verify_incoming."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return loaded(context, certificate, key)
 
 
 @dataclass
@@ -152,56 +144,153 @@ def serving(answers: Answers, context: ssl.SSLContext | None = None) -> Generato
         server.server_close()
 
 
+class Health(dict[str, tuple[int, bytes]]):
+    """What the services of a node answer at ``/<name>``: 200 while systemd runs them and their file is no bad one."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    @override
+    def get(self, key: str, default: Any = None) -> Any:
+        del default
+        name = key.strip("/")
+        runs = self.world.units().get(f"mlops-ha-{name}.service", "").startswith("active")
+        file = self.world.root / "etc/mlops-ha" / name / "one.conf"
+        bad = file.exists() and "bad" in file.read_text()
+        ill = self.world.home / "ill"
+        bad = bad or (ill.exists() and ill.read_text() == name)
+        return (200 if runs and not bad else 503, b"")
+
+
 @dataclass
 class World:
     """What is around an agent."""
 
     home: Path
+    aws_home: Path
     environment: dict[str, str]
 
     @property
     def root(self) -> Path:
         return self.home / "root"
 
+    @property
+    def programs(self) -> Programs:
+        return Programs(self.home, self.aws_home)
+
     def put(self, key: str, text: str) -> None:
-        path = self.home / "s3" / "bundles" / key
+        path = self.aws_home / "s3" / "bundles" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
     def put_secret(self, name: str, text: str) -> None:
-        (self.home / "secrets").mkdir(exist_ok=True)
-        (self.home / "secrets" / name.replace("/", ":")).write_text(text)
+        (self.aws_home / "secrets").mkdir(exist_ok=True)
+        (self.aws_home / "secrets" / name.replace("/", ":")).write_text(text)
+
+    def put_images(self, url: str = "", **tags: str) -> None:
+        """The list of images: tag and digest by software."""
+        images = {name: {"repository": f"mlops/{name}", "tag": tag, "digest": tag} for name, tag in tags.items()}
+        path = self.aws_home / "s3" / (url.removeprefix("s3://") or IMAGES)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(images))
 
     def report(self, key: str) -> Report:
-        return Report.from_json((self.home / "s3" / "bundles" / key).read_text())
+        return Report.from_json((self.aws_home / "s3" / "bundles" / key).read_text())
+
+    def lock(self) -> dict[str, str] | None:
+        path = self.aws_home / "s3" / "bundles" / TURN_KEY
+        return json.loads(path.read_text()) if path.exists() else None
 
     def figures(self) -> list[dict[str, str]]:
         path = self.home / "figures"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def units(self) -> dict[str, str]:
+        return self.programs.known("units")
 
-def made(home: Path) -> World:
-    """A world in a folder, with an AWS CLI and the agent in S3."""
-    program = home / "bin" / "aws"
-    program.parent.mkdir()
-    program.write_text(STUB.format(python=sys.executable, home=str(home)))
-    program.chmod(0o755)
+    def calls(self, *names: str) -> list[str]:
+        """Calls of some programs until now, which are forgotten then; questions are left out."""
+        path = self.home / "calls"
+        made: list[list[str]] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [" ".join(call) for call in made if call[0] in names and call[1] != "is-active"]
+
+    def files(self) -> dict[str, Path]:
+        """Files of the node by path."""
+        return {f"/{path.relative_to(self.root)}": path for path in self.root.rglob("*") if path.is_file()}
+
+
+IMAGES = "backups/images/index.json"
+"""Where the list of images is in S3."""
+
+
+def made(home: Path, aws_home: Path | None = None) -> World:
+    """A world in a folder, with its programs and the agent in S3; another one's S3 may be its own."""
+    shared = aws_home or home
+    folder = home / "bin"
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        program = folder / name
+        text = PROGRAM.format(
+            python=sys.executable, programs=node_programs.__file__, home=home, aws_home=shared, name=name
+        )
+        program.write_text(text)
+        program.chmod(0o755)
     world = World(
         home,
+        shared,
         {
             "BUNDLES_BUCKET": "bundles",
             "BOOT_AGENT_ROOT": str(home / "root"),
-            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         },
     )
     world.put(AGENT_KEY, agent_text())
+    world.put_images()
     return world
 
 
-def small_bundle(**changes: Any) -> str:
-    """A bundle with one file and nothing secret."""
-    manifest: dict[str, Any] = {"format": FORMAT, "secrets": [], "certificates": [], **changes}
-    return json.dumps({"manifest": manifest, "files": {"/etc/one": {"lines": ["a", "b"], "mode": "0640"}}})
+def service_part(name: str, port: int, **changes: Any) -> dict[str, Any]:
+    """A service with a file, whose health is asked on a port."""
+    return {
+        "name": name,
+        "kind": "binary",
+        "software": name,
+        "version": "1",
+        "program": f"/bin/{name}",
+        "restarts": [f"/etc/mlops-ha/{name}/one.conf"],
+        "reloads": [],
+        "probe": {"kind": "http", "port": port, "path": f"/{name}"},
+        **changes,
+    }
+
+
+def manifest_of(**changes: Any) -> dict[str, Any]:
+    """The manifest of a node on which nothing runs."""
+    nothing: dict[str, Any] = {
+        field: []
+        for field in (
+            *("servers", "packages", "mounts", "directories", "secrets", "certificates"),
+            *("services", "quorum", "snapshots"),
+        )
+    }
+    nothing |= dict.fromkeys(("access", "turn", "drain", "fence", "watch"))
+    names = {"format": FORMAT, "node": "node", "images": f"s3://{IMAGES}", "registry": "registry"}
+    return {**nothing, **names, **changes}
+
+
+def small_bundle(files: dict[str, list[str]] | None = None, **changes: Any) -> str:
+    """A bundle with a file, or some, and a unit for each of its services."""
+    manifest = manifest_of(**changes)
+    texts = {"/etc/one": ["a", "b"]} if files is None else files
+    units = {f"/etc/systemd/system/mlops-ha-{one['name']}.service": ["[Unit]"] for one in manifest["services"]}
+    return json.dumps(
+        {
+            "manifest": manifest,
+            "files": {path: {"lines": lines, "mode": "0640"} for path, lines in (units | texts).items()},
+        }
+    )
 
 
 def started(world: World, address: str) -> subprocess.Popen[str]:
@@ -210,13 +299,55 @@ def started(world: World, address: str) -> subprocess.Popen[str]:
     program.write_text(agent_text())
     variables = world.environment | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
     return subprocess.Popen(
-        [sys.executable, "-I", program], env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python(), "-I", program], env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
-def awaited(path: Path) -> str:
-    for _ in range(200):
-        if path.exists() and path.read_text():
-            return path.read_text()
+def python() -> str:
+    """The Python of Amazon Linux 2023 if this machine has it, and else the tests' own."""
+    found = python39()
+    return sys.executable if found is None else str(found)
+
+
+def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a world around this process: its programs are called, not started."""
+    real = agent.outcome
+
+    def outcome(*command: str, stdin: bytes | None = None, seconds: float = 60) -> tuple[int, str, str]:
+        if command[0] not in NAMES:
+            return real(*command, stdin=stdin, seconds=seconds)
+        return world.programs.outcome(command[0], list(command[1:]), stdin or b"")
+
+    monkeypatch.setattr(agent, "outcome", outcome)
+    monkeypatch.setattr(agent, "ROOT", str(world.root))
+    monkeypatch.setattr(agent, "ENVIRONMENT", {"DOCKER_CONFIG": f"{world.root}/run/mlops-ha/boot-agent/docker"})
+    # Files belong to whoever runs the tests.
+    monkeypatch.setattr(agent.shutil, "chown", no_owner)
+    monkeypatch.setattr(agent.Path, "owner", owner)
+
+
+def owner(_: Path) -> str:
+    return "root"
+
+
+def no_owner(path: Path, user: str, group: str) -> None:
+    assert user == group
+    assert path.exists()
+
+
+def appears(path: Path) -> bool:
+    """Whether a file comes."""
+    ends = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < ends:
+        time.sleep(0.05)
+    return path.exists()
+
+
+def awaited(path: Path, part: str = "") -> str:
+    """What is in a file once there is something, with a part in it."""
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        if path.exists() and (text := path.read_text()) and part in text:
+            return text
         time.sleep(0.05)
     raise AssertionError(f"{path} never came")

@@ -1,14 +1,17 @@
-"""The boot agent: what a node does with its bundle, against a metadata service and an AWS CLI of the test's own."""
+"""The boot agent: what a node does with its bundle, against a metadata service and programs of the test's own."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
+import re
 import stat
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,15 @@ import pytest
 from typing_extensions import override
 
 from boot_agent import agent, agent_text
-from configs.bundle import FORMAT, BundleFacts, bundle
-from configs.nodes import AGENT_KEY, NODE_TAG, WORKER, bundle_key, load_balancers, report_key
+from configs.bundle import BundleFacts, bundle
+from configs.manifest import FORMAT, Bundle
+from configs.nodes import AGENT_KEY, NODE_TAG, WORKER, bundle_key, load_balancers, nodes, report_key
 from configs.reports import REPORT_SECONDS, Report
-from configs.tables.metrics import PUBLISH_SECONDS
+from configs.tables import metrics, paths
 from tests.unit.mocks import stack_settings
-from tests.unit.node_world import World, awaited, certificate, made, small_bundle, started
+from tests.unit.node_world import World, awaited, certificate, inside, made, python, small_bundle, started
+
+NODE = "load-balancer-nginx"
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -50,46 +56,46 @@ class Metadata(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """A world with an AWS CLI and the agent in S3."""
-    return made(tmp_path)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world around this process."""
+    world = made(tmp_path)
+    inside(world, monkeypatch)
+    return world
 
 
-def keep_owner(path: Path, user: str) -> None:
-    assert (path.suffix, user) == (".new", "root")
+def parts(**fields: str | None) -> list[dict[str, Any]]:
+    """A secret whose fields go into files of their own."""
+    files = [
+        {"path": f"/run/mlops-ha/one/{name}", "text": text, "owner": "nginx", "mode": "0400"}
+        for name, text in fields.items()
+    ]
+    return [{"kind": "secret", "id": "mlops/load-balancer", "files": files}]
+
+
+HELD = [
+    {
+        "path": "/run/mlops-ha/one/certificate",
+        "metric": {"namespace": "MlopsHa", "name": "Days", "dimensions": {"Certificate": "load-balancer"}},
+    }
+]
 
 
 @pytest.fixture
-def nginx(world: World, monkeypatch: pytest.MonkeyPatch) -> agent.Agent:
+def one(world: World) -> agent.Agent:
     """An agent of a load balancer, in this process; its bundle and secret are there."""
-    monkeypatch.setenv("PATH", world.environment["PATH"])
-    monkeypatch.setattr(agent, "ROOT", str(world.root))
-    # Files belong to whoever runs the tests.
-    monkeypatch.setattr(agent.shutil, "chown", keep_owner)
-    world.put(bundle_key("load-balancer-nginx"), real_bundle())
-    world.put_secret(
-        "mlops/load-balancer",
-        json.dumps(
-            {
-                "caCertificate": "ca",
-                "certificate": certificate(100),
-                "privateKey": "key",
-                "publicCertificate": certificate(10),
-                "publicPrivateKey": "public key",
-                "consulGossipKey": "not for a file yet",
-            }
-        ),
-    )
-    return agent.Agent("bundles", "load-balancer-nginx", "i-1", agent_text())
+    files = parts(key="${privateKey}", certificate="${certificate}", text='"${certificate}" costs $$1')
+    world.put(bundle_key(NODE), small_bundle(secrets=files, certificates=HELD))
+    document = {"certificate": certificate(100), "privateKey": "key", "gossip": "not for a file"}
+    world.put_secret("mlops/load-balancer", json.dumps(document))
+    return begun(NODE)
 
 
-def real_bundle() -> str:
-    settings = stack_settings("prod")
-    return bundle(settings, load_balancers(settings)[1], BundleFacts("database", "fs-1"))
+def begun(node: str) -> agent.Agent:
+    return agent.Agent("bundles", node, "i-1", "10.0.0.1", agent_text())
 
 
 def test_runs_on_what_amazon_linux_brings() -> None:
-    """Guards against an agent that no node can run: newer grammar, or a package that is not there."""
+    """Guards against an agent that no node can run: newer grammar or library, or a package that is not there."""
     tree = ast.parse(agent_text(), feature_version=(3, 9))
     imported = {
         alias.name.partition(".")[0]
@@ -99,110 +105,197 @@ def test_runs_on_what_amazon_linux_brings() -> None:
     }
     imported |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported <= sys.stdlib_module_names
+    vermin = [Path(sys.executable).with_name("vermin"), "-t=3.9-", "--violations", "--no-tips", agent.__file__]
+    done = subprocess.run(vermin, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_knows_the_same_names_as_the_program() -> None:
     """Guards against an agent that looks for its bundle, or leaves its report, where nobody else does."""
     text = agent_text()
-    assert f'"{AGENT_KEY}"' in text
+    assert f'"s3://{{self.bucket}}/{AGENT_KEY}"' in text
     assert f'metadata("tags/instance/{NODE_TAG}")' in text
     assert WORKER.name == agent.SHARED
-    assert (agent.FORMAT, agent.REPORT_SECONDS, agent.RENEW_SECONDS) == (FORMAT, REPORT_SECONDS, PUBLISH_SECONDS)
+    assert (agent.FORMAT, agent.REPORT_SECONDS, agent.RENEW_SECONDS) == (
+        FORMAT,
+        REPORT_SECONDS,
+        metrics.PUBLISH_SECONDS,
+    )
     assert bundle_key("{self.node}") in text
-    assert report_key("{name}") in text
-
-
-def test_a_bundle_is_applied_and_reported(nginx: agent.Agent, world: World) -> None:
-    """Guards against secrets that others can read, and a report that says more than is true."""
-    nginx.step(0)
-    files = {str(path.relative_to(world.root)): path for path in world.root.rglob("*") if path.is_file()}
-    assert {name: stat.S_IMODE(path.stat().st_mode) for name, path in files.items()} == {
-        "run/mlops-ha/ca.pem": 0o400,
-        "run/mlops-ha/certificate.pem": 0o400,
-        "run/mlops-ha/private-key.pem": 0o400,
-        "run/mlops-ha/public-certificate.pem": 0o400,
-        "run/mlops-ha/public-private-key.pem": 0o400,
+    assert report_key("{self.name}") in text
+    assert (agent.PROGRAMS, agent.UNITS, agent.ACCOUNTS, agent.NODE_ENVIRONMENT, agent.MEMORY) == (
+        paths.PROGRAMS,
+        paths.UNITS,
+        paths.ACCOUNTS_FILE,
+        paths.NODE_ENVIRONMENT,
+        paths.SECRETS,
+    )
+    assert paths.secret(paths.AGENT, "ca.pem") == agent.NODE_API["ca"]
+    assert f"{paths.METRICS_FOLDER}/{metrics.AGENT_METRICS_FILE}" == agent.FIGURES
+    assert paths.image_environment("{name}") == f"{agent.MEMORY}/{{name}}.image.env"
+    assert 'f"{MEMORY}/{name}.image.env"' in text
+    own = set(re.findall(r'"(mlops_ha_\w+)"', text))
+    assert own == {
+        metrics.CERTIFICATE_EXPIRY,
+        metrics.NODE_HEALTHY,
+        metrics.SERVICE_HEALTHY,
+        metrics.SNAPSHOT_TAKEN,
+        metrics.REPORTED,
     }
-    assert files["run/mlops-ha/private-key.pem"].read_text() == "key"
-    assert world.report(report_key("load-balancer-nginx")) == Report(
-        node="load-balancer-nginx",
+
+
+def test_every_bundle_is_read() -> None:
+    """Guards against a bundle whose form the agent's own reading of it does not fit."""
+    for stack, role in (("prod", "primary"), ("dr", "standby")):
+        settings = stack_settings(stack, role=role)
+        for node in nodes(settings):
+            text = bundle(settings, node, BundleFacts("database", "fs-1"))
+            found, model = agent.Bundle.of(text), Bundle.model_validate_json(text)
+            assert {path: (file.text, file.mode) for path, file in found.files.items()} == {
+                path: (file.text, file.mode) for path, file in model.files.items()
+            }
+            assert [one["name"] for one in found.services] == [one.name for one in model.manifest.services]
+
+
+def parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def test_services_write_where_the_disk_is_mounted() -> None:
+    """Guards against state on the system's disk, which goes with the machine."""
+    settings = stack_settings("prod")
+    for node in nodes(settings):
+        manifest = Bundle.model_validate_json(bundle(settings, node, BundleFacts("database", "fs-1"))).manifest
+        mounts = {mount.kind: mount.path for mount in manifest.mounts}
+        assert mounts.get("volume") == (paths.DATA_PATH if node.role == "control-plane" else None)
+        assert mounts.get("efs") == (paths.ML_DATA_PATH if node.role == "worker" else None)
+        written = [directory.path for directory in manifest.directories]
+        assert written[0] == paths.DATA_PATH
+        below = (f"{paths.DATA_PATH}/", f"{paths.ML_DATA_PATH}/")
+        assert all(f"{path}/".startswith(below) for path in written), written
+        # A folder before what is in it: made on the way it would be nobody's.
+        assert not [path for index, path in enumerate(written) if path in map(parent, written[:index])]
+
+
+def test_a_bundle_is_applied_and_reported(one: agent.Agent, world: World) -> None:
+    """Guards against secrets that others can read or that lie elsewhere, and a report that says too little."""
+    one.step(0)
+    one.report()
+    modes = {path: stat.S_IMODE(file.stat().st_mode) for path, file in world.files().items()}
+    assert modes == {
+        "/etc/one": 0o640,
+        "/run/mlops-ha/one/key": 0o400,
+        "/run/mlops-ha/one/certificate": 0o400,
+        "/run/mlops-ha/one/text": 0o400,
+        "/run/mlops-ha/node.env": 0o444,
+        "/run/mlops-ha/metrics/boot-agent.prom": 0o644,
+        "/var/lib/mlops-ha/bundle.json": 0o644,
+        "/var/lib/mlops-ha/formed": 0o644,
+        "/var/lib/mlops-ha/written.json": 0o644,
+    }
+    text = (world.root / "run/mlops-ha/one/text").read_text()
+    held = json.loads((world.home / "secrets/mlops:load-balancer").read_text())
+    assert text == f'"{held["certificate"]}" costs $1'
+    for path, file in world.files().items():
+        assert ("key" in file.read_text().split()) == (path == "/run/mlops-ha/one/key")
+    assert (world.root / "run/mlops-ha/node.env").read_text() == (
+        f"NODE_NAME={NODE}\nNODE_ADDRESS=10.0.0.1\nINSTANCE_ID=i-1\n"
+    )
+    assert world.report(report_key(NODE)) == Report(
+        node=NODE,
         instance="i-1",
-        bundle=hashlib.sha256(real_bundle().encode()).hexdigest(),
-        formed=False,
-        healthy=False,
-        reason="this release starts no service",
+        bundle=hashlib.sha256((world.home / "s3/bundles" / bundle_key(NODE)).read_bytes()).hexdigest(),
+        formed=True,
+        healthy=True,
     )
 
 
-def test_days_to_expiry_are_published_once_an_hour(nginx: agent.Agent, world: World) -> None:
+def test_days_to_expiry_are_published_once_an_hour(one: agent.Agent, world: World) -> None:
     """Guards against a certificate that ends unnoticed, and a figure that is paid for every ten seconds."""
     for now in (0, 10, 3599):
-        nginx.step(now)
-    figures = world.figures()
-    assert [(one["--namespace"], one["--metric-name"], one["--dimensions"]) for one in figures] == [
-        ("MlopsHa", "CertificateDaysToExpiry", "Certificate=load-balancer"),
-        ("MlopsHa", "CertificateDaysToExpiry", "Certificate=public"),
-    ]
-    assert [round(float(one["--value"]), 1) for one in figures] == [100, 10]
-    world.put_secret("mlops/load-balancer", (world.home / "secrets" / "mlops:load-balancer").read_text())
-    nginx.step(3600)
-    assert len(world.figures()) == 4
+        one.step(now)
+    (figure,) = world.figures()
+    assert (figure["--namespace"], figure["--metric-name"], figure["--dimensions"]) == (
+        "MlopsHa",
+        "Days",
+        "Certificate=load-balancer",
+    )
+    assert round(float(figure["--value"]), 1) == 100
+    one.step(3600)
+    assert len(world.figures()) == 2
+    one.report()
+    text = (world.root / agent.FIGURES[1:]).read_text()
+    found = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
+    end = float(found['mlops_ha_certificate_expiry_timestamp_seconds{certificate="load-balancer"}'])
+    assert round((end - time.time()) / 86400, 1) == 100
+    assert (found["mlops_ha_node_healthy"], text.count("# TYPE ")) == ("1.000", 3)
 
 
-def test_a_renewed_certificate_arrives(nginx: agent.Agent, world: World) -> None:
+def test_a_renewed_certificate_arrives(one: agent.Agent, world: World) -> None:
     """Guards against a node that serves an old certificate until it is replaced."""
-    nginx.step(0)
+    one.step(0)
     path = world.home / "secrets" / "mlops:load-balancer"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"privateKey": "renewed"}))
-    nginx.step(3600)
-    assert (world.root / "run/mlops-ha/private-key.pem").read_text() == "renewed"
+    one.step(3600)
+    assert (world.root / "run/mlops-ha/one/key").read_text() == "renewed"
 
 
-def test_another_bundle_is_applied(nginx: agent.Agent, world: World) -> None:
-    """Guards against a change that never reaches a node, and one that is applied half."""
-    nginx.step(0)
-    world.put(bundle_key("load-balancer-nginx"), small_bundle())
-    nginx.step(10)
-    assert not (world.root / "etc/one").exists()  # It looks every 30 seconds.
-    nginx.step(30)
-    one = world.root / "etc/one"
-    assert (one.read_text(), stat.S_IMODE(one.stat().st_mode)) == ("a\nb\n", 0o640)
+def test_another_bundle_is_applied(one: agent.Agent, world: World) -> None:
+    """Guards against a change that never reaches a node, and what is no more that stays."""
+    one.step(0)
+    world.put(bundle_key(NODE), small_bundle(files={"/etc/two": ["c"]}))
+    one.step(10)
+    assert not (world.root / "etc/two").exists()  # It looks every 30 seconds.
+    one.step(30)
+    assert (world.root / "etc/two").read_text() == "c\n"
+    assert not {"/etc/one", "/run/mlops-ha/one/key", "/etc/one.new"} & set(world.files())
 
 
 @pytest.mark.parametrize("left", ["file", "link"])
-def test_a_killed_agents_leavings_are_replaced(left: str, nginx: agent.Agent, world: World, tmp_path: Path) -> None:
+def test_a_killed_agents_leavings_are_replaced(left: str, one: agent.Agent, world: World, tmp_path: Path) -> None:
     """Guards against an agent that never starts again, or writes a secret to where a link points."""
-    folder = world.root / "run/mlops-ha"
+    folder = world.root / "run/mlops-ha/one"
     folder.mkdir(parents=True)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("")
-    aside = folder / "ca.pem.new"
+    aside = folder / "key.new"
     aside.symlink_to(elsewhere) if left == "link" else aside.write_text("half")
-    nginx.step(0)
-    assert (folder / "ca.pem").read_text() == "ca"
+    one.step(0)
+    assert (folder / "key").read_text() == "key"
     assert elsewhere.read_text() == ""
     assert not list(folder.glob("*.new"))
 
 
-BUNDLE, SECRET = "s3/bundles/bundles/load-balancer-nginx.json", "secrets/mlops:load-balancer"
+BUNDLE, SECRET = f"s3/bundles/bundles/{NODE}.json", "secrets/mlops:load-balancer"
 
 
 @pytest.mark.parametrize(
     ("place", "text", "said"),
     [
-        (BUNDLE, None, "follow_bundle: Problem: aws s3 cp: fatal error: An error occurred (404)"),
+        (BUNDLE, None, "follow_bundle: aws s3 cp: fatal error: An error occurred (404)"),
         (BUNDLE, "{", "follow_bundle: JSONDecodeError"),
         (BUNDLE, "[]", "follow_bundle: TypeError"),
-        (BUNDLE, small_bundle(format=2), "the bundle has format 2, this agent knows 1"),
-        (SECRET, "{}", "secret mlops/load-balancer has no caCertificate"),
-        (SECRET, "hunter2", "secret mlops/load-balancer has no caCertificate"),
-        (SECRET, '"hunter2"', "secret mlops/load-balancer has no caCertificate"),
-        (SECRET, None, "renew_secrets: Problem: aws secretsmanager get-secret-value"),
+        (BUNDLE, small_bundle(format=3), "the bundle has format 3, this agent knows 2"),
+        (SECRET, "{}", "secret mlops/load-balancer has no privateKey"),
+        (SECRET, "hunter2", "secret mlops/load-balancer has no privateKey"),
+        (SECRET, '"hunter2"', "secret mlops/load-balancer has no privateKey"),
+        (SECRET, None, "renew_secrets: aws secretsmanager get-secret-value"),
+        ("s3/backups/images/index.json", None, "follow_bundle: aws s3 cp: fatal error: An error occurred (404)"),
     ],
-    ids=["no bundle", "half a bundle", "no object", "newer", "no field", "no json", "no fields", "no secret"],
+    ids=[
+        "no bundle",
+        "half a bundle",
+        "no object",
+        "newer",
+        "no field",
+        "no json",
+        "no fields",
+        "no secret",
+        "images",
+    ],
 )
 def test_a_fault_is_told_and_gone_when_it_is_mended(
-    place: str, text: str | None, said: str, nginx: agent.Agent, world: World, capsys: pytest.CaptureFixture[str]
+    place: str, text: str | None, said: str, one: agent.Agent, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Guards against an agent that dies of what it reads, says nothing, or tells a secret."""
     path = world.home / place
@@ -211,59 +304,108 @@ def test_a_fault_is_told_and_gone_when_it_is_mended(
         path.unlink()
     else:
         path.write_text(text)
-    nginx.step(0)
-    reason = world.report(report_key("load-balancer-nginx")).reason
-    assert said in reason
+    one.step(0)
+    one.report()
+    report = world.report(report_key(NODE))
+    assert (report.healthy, report.formed) == (False, False)
+    assert said in report.reason
     assert said in capsys.readouterr().err
-    assert "hunter2" not in reason
+    assert "hunter2" not in report.reason
     path.write_text(good)
-    nginx.step(10)
-    assert world.report(report_key("load-balancer-nginx")).reason == agent.REASON
+    one.due["renew_secrets"] = 0
+    one.step(10)
+    one.report()
+    report = world.report(report_key(NODE))
+    assert (report.healthy, report.reason) == (True, "")
 
 
-def test_without_aws_it_goes_on_trying(nginx: agent.Agent, world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Guards against an agent that ends, or forgets what it has, when S3 does not answer."""
-    nginx.step(0)
+def test_without_aws_it_goes_on_with_what_it_has(one: agent.Agent, world: World) -> None:
+    """Guards against an agent that ends, or forgets what it has, when S3 does not answer; after its own start too."""
+    one.step(0)
     (world.home / "down").touch()
-    nginx.step(30)
-    said = capsys.readouterr().err
-    assert "follow_bundle: Problem: aws s3 cp: Could not connect to the endpoint URL" in said
-    assert "report: aws s3 cp: Could not connect" in said
-    assert nginx.digest() == hashlib.sha256(real_bundle().encode()).hexdigest()
+    for agent_now in (one, begun(NODE)):
+        agent_now.step(30)
+        said = {name: str(error) for name, error in agent_now.problems.items()}
+        assert said.pop("follow_bundle") == "aws s3 cp: Could not connect to the endpoint URL"
+        assert agent_now.complete
+        assert agent_now.digest == hashlib.sha256((world.home / BUNDLE).read_bytes()).hexdigest()
+        assert "converge" not in said
+    with pytest.raises(agent.Problem, match="aws s3 cp: Could not connect"):
+        one.report()
 
 
-def test_a_whole_secret_goes_into_one_file(nginx: agent.Agent, world: World) -> None:
+def test_a_whole_secret_goes_into_one_file(one: agent.Agent, world: World) -> None:
     """Guards against a certificate of the account's own, which is no JSON, that arrives an hour after its bundle."""
-    nginx.step(0)
+    one.step(0)
     pem = certificate(50)
     world.put_secret("arn:own", pem)
-    own = {"field": None, "path": "/run/public.pem", "owner": "root", "mode": "0400"}
-    world.put(bundle_key("load-balancer-nginx"), small_bundle(secrets=[{"id": "arn:own", "files": [own]}]))
-    nginx.step(30)
+    own = {"text": None, "path": "/run/public.pem", "owner": "root", "mode": "0400"}
+    world.put(bundle_key(NODE), small_bundle(secrets=[{"kind": "secret", "id": "arn:own", "files": [own]}]))
+    one.step(30)
     assert (world.root / "run/public.pem").read_text().strip() == pem.strip()
 
 
-def test_another_agent_takes_over(nginx: agent.Agent, world: World) -> None:
+def test_a_certificate_is_exported(one: agent.Agent, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a key that stays encrypted, and a passphrase that others read or that stays."""
+    key = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    real = agent.outcome
+
+    def exported(*command: str, **options: Any) -> tuple[int, str, str]:
+        if command[:2] == ("aws", "acm"):
+            (phrase,) = [one[len("fileb://") :] for one in command if one.startswith("fileb://")]
+            assert stat.S_IMODE(Path(phrase).stat().st_mode) == 0o400
+            assert len(Path(phrase).read_text()) >= 32
+            call = ["openssl", "pkey", "-aes256", "-passout", f"file:{phrase}"]
+            locked = subprocess.run(call, input=key, capture_output=True, text=True, check=True).stdout
+            assert "ENCRYPTED" in locked
+            answer = {"Certificate": "certificate\n", "CertificateChain": "chain\n", "PrivateKey": locked}
+            return 0, json.dumps(answer), ""
+        return real(*command, **options)
+
+    monkeypatch.setattr(agent, "outcome", exported)
+    file = {
+        "text": "${publicCertificate}${publicPrivateKey}",
+        "path": "/run/public.pem",
+        "owner": "root",
+        "mode": "0400",
+    }
+    secrets = [{"kind": "certificate", "id": "arn:aws:acm:1", "files": [file]}]
+    world.put(bundle_key(NODE), small_bundle(secrets=secrets))
+    one.step(0)
+    assert (world.root / "run/public.pem").read_text() == f"certificate\nchain\n{key}"
+    assert not [path for path in world.files() if "passphrase" in path]
+
+
+def test_another_agent_takes_over(one: agent.Agent, world: World) -> None:
     """Guards against a node that runs its first agent for ever."""
     world.put(AGENT_KEY, agent_text() + "# newer\n")
-    with pytest.raises(SystemExit, match="another boot agent"):
-        nginx.step(0)
+    one.step(0)
+    assert one.ended.is_set()
 
 
-@pytest.mark.usefixtures("nginx")
+@pytest.mark.usefixtures("one")
 def test_workers_do_not_overwrite_each_others_report(world: World) -> None:
-    """Guards against a report that says which worker spoke last, and nothing of the others."""
+    """Guards against a report that says which worker spoke last, and workers of one name."""
     world.put(bundle_key(WORKER.name), small_bundle())
-    agent.Agent("bundles", WORKER.name, "i-7", agent_text()).step(0)
+    worker = agent.Agent("bundles", WORKER.name, "i-7", "10.0.0.7", agent_text())
+    worker.step(0)
+    worker.report()
     assert world.report("reports/worker-i-7.json").instance == "i-7"
+    assert (world.root / "run/mlops-ha/node.env").read_text().startswith("NODE_NAME=worker-i-7\n")
 
 
 @pytest.fixture
 def metadata() -> Iterator[str]:
     """A metadata service; gives its address."""
     Metadata.known = {
-        "/latest/meta-data/tags/instance/Node": "load-balancer-nginx",
+        "/latest/meta-data/tags/instance/Node": NODE,
         "/latest/meta-data/instance-id": "i-9",
+        "/latest/meta-data/local-ipv4": "10.0.0.9",
     }
     server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -272,30 +414,115 @@ def metadata() -> Iterator[str]:
     server.server_close()
 
 
-def test_the_whole_program_runs_and_starts_again(world: World, metadata: str) -> None:
+def test_the_whole_program_runs_and_starts_again(tmp_path: Path, metadata: str) -> None:
     """Guards against a program whose parts work and that does not run, and one that a kill leaves unable to start."""
-    world.put(bundle_key("load-balancer-nginx"), small_bundle())
-    report = world.home / "s3" / "bundles" / report_key("load-balancer-nginx")
+    world = made(tmp_path)
+    world.put(bundle_key(NODE), small_bundle())
+    report = world.home / "s3" / "bundles" / report_key(NODE)
     for _ in range(2):
         process = started(world, metadata)
         try:
-            assert Report.from_json(awaited(report)).instance == "i-9"
+            said = awaited(report, '"healthy": true')
+            assert Report.from_json(said).instance == "i-9"
             assert (world.root / "etc/one").read_text() == "a\nb\n"
         finally:
             process.kill()
             process.communicate()
         report.unlink()
+    assert Path(python()).exists()
 
 
-def test_a_machine_without_a_name_says_so(world: World, metadata: str) -> None:
+def test_a_machine_without_a_name_says_so(tmp_path: Path, metadata: str) -> None:
     """Guards against an agent that asks for the bundle of nobody."""
     del Metadata.known["/latest/meta-data/tags/instance/Node"]
-    _, said = started(world, metadata).communicate(timeout=30)
+    _, said = started(made(tmp_path), metadata).communicate(timeout=30)
     assert said == "cannot begin: metadata tags/instance/Node: HTTP Error 404: Not Found\n"
 
 
-def test_a_call_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_never_ends_is_ended() -> None:
     """Guards against an agent that waits for ever for one answer."""
-    monkeypatch.setattr(agent, "CALL_SECONDS", 0.1)
     with pytest.raises(agent.Problem, match="timed out"):
-        agent.run(sys.executable, "-c", "import time; time.sleep(60)")
+        agent.run(sys.executable, "-c", "import time; time.sleep(60)", seconds=0.1)
+
+
+# A worker that is to go.
+
+DRAIN = {"group": "mlops-workers", "hook": "drain", "unit": "mlops-ha-nomad.service", "seconds": 900}
+
+
+def terminated() -> None:
+    Metadata.known["/latest/meta-data/autoscaling/target-lifecycle-state"] = "Terminated"
+
+
+def interrupted() -> None:
+    Metadata.known["/latest/meta-data/spot/instance-action"] = '{"action": "terminate"}'
+
+
+@pytest.mark.parametrize("ends", [terminated, interrupted])
+def test_a_worker_that_is_to_go_drains_first(
+    ends: Callable[[], None], metadata: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against jobs that are cut off, a drain that Auto Scaling does not wait for, and Nomad started again."""
+    monkeypatch.setattr(agent, "METADATA", metadata)
+    monkeypatch.setattr(agent, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setenv("PATH", world.environment["PATH"])
+    Metadata.known["/latest/meta-data/autoscaling/target-lifecycle-state"] = "InService"
+    world.put(bundle_key(WORKER.name), small_bundle(drain=DRAIN))
+    worker = begun(WORKER.name)
+    worker.step(0)
+    worker.follow_lifecycle()
+    assert world.calls("systemctl") == []
+    ends()
+    # Long enough for a word in between, whatever the machine does besides.
+    (world.home / "slow").write_text("1")
+    worker.follow_lifecycle()
+    worker.follow_lifecycle()
+    calls = world.calls("systemctl", "aws")
+    about = "--lifecycle-hook-name drain --auto-scaling-group-name mlops-workers --instance-id i-1"
+    said = [call for call in calls if "autoscaling" in call]
+    if ends is terminated:
+        assert said[-1] == (f"aws autoscaling complete-lifecycle-action {about} --lifecycle-action-result CONTINUE")
+        assert set(said[:-1]) == {f"aws autoscaling record-lifecycle-action-heartbeat {about}"}
+    else:
+        assert said == []
+    assert calls.count("systemctl stop mlops-ha-nomad.service") == 1
+    worker.step(10)
+    worker.report()
+    assert world.calls("systemctl") == []
+    report = world.report("reports/worker-i-1.json")
+    assert (report.healthy, report.reason) == (False, "this machine is to go")
+
+
+def test_nothing_is_started_on_a_machine_that_is_to_go(
+    metadata: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against an agent that starts again in the middle of a drain, and undoes it."""
+    monkeypatch.setattr(agent, "METADATA", metadata)
+    world.put(bundle_key(WORKER.name), small_bundle(drain=DRAIN))
+    terminated()
+    begun(WORKER.name).step(0)
+    assert not (world.root / "etc/one").exists()
+
+
+def test_a_load_balancers_real_bundle_is_applied(world: World) -> None:
+    """Guards against an agent that knows only the tests' own bundles."""
+    settings = stack_settings("prod")
+    text = bundle(settings, load_balancers(settings)[1], BundleFacts("database", "fs-1"))
+    model = Bundle.model_validate_json(text)
+    world.put(bundle_key(NODE), text)
+    for secret in model.manifest.secrets:
+        fields = {
+            name: certificate(100) if name in ("certificate", "publicCertificate") else name
+            for file in secret.files
+            for name in re.findall(r"\$\{(\w+)\}", file.text or "")
+        }
+        world.put_secret(secret.id, json.dumps(fields))
+    images = {str(service.software): service.version for service in model.manifest.services}
+    world.put_images(model.manifest.images, **images)
+    one = begun(NODE)
+    one.step(0)
+    files = world.files()
+    expected = {*model.files, *(file.path for secret in model.manifest.secrets for file in secret.files)}
+    assert expected <= set(files)
+    assert isinstance(one.problems.get("converge"), agent.Waits)
+    assert set(world.units()) == {"docker", f"mlops-ha-{model.manifest.services[0].name}.service"}

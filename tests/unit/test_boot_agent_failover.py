@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import socket
 import ssl
 import stat
@@ -19,10 +20,23 @@ from typing import Any
 import pytest
 
 from boot_agent import agent, agent_text
-from configs.bundle import FENCE_PATH, BundleFacts, bundle
+from configs.bundle import BundleFacts, bundle
 from configs.nodes import bundle_key, control_plane, report_key
+from configs.tables.paths import FENCE_FOLDER, FENCE_PATH
 from tests.unit.mocks import stack_settings
-from tests.unit.node_world import Answers, Authority, World, awaited, made, serving, small_bundle, started
+from tests.unit.node_world import (
+    Answers,
+    Authority,
+    World,
+    appears,
+    inside,
+    loaded,
+    made,
+    mutual_tls,
+    serving,
+    small_bundle,
+    started,
+)
 
 NODE = "control-plane-1"
 
@@ -31,21 +45,24 @@ NODE = "control-plane-1"
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world, around this process too."""
     world = made(tmp_path)
-    monkeypatch.setenv("PATH", world.environment["PATH"])
-    monkeypatch.setattr(agent, "ROOT", str(world.root))
+    inside(world, monkeypatch)
     return world
 
 
 def node(world: World, **parts: Any) -> agent.Agent:
     """An agent that has applied a bundle with some parts."""
     world.put(bundle_key(NODE), small_bundle(**parts))
-    one = agent.Agent("bundles", NODE, "i-1", agent_text())
-    one.follow_bundle()
+    one = begun()
+    one.step(0)
     return one
 
 
+def begun() -> agent.Agent:
+    return agent.Agent("bundles", NODE, "i-1", "10.0.0.1", agent_text())
+
+
 def reported(one: agent.Agent, world: World) -> Any:
-    one.step(0)
+    one.report()
     return world.report(report_key(NODE))
 
 
@@ -78,8 +95,8 @@ def switch() -> Generator[Switch]:
 
 
 def fence(world: World) -> str:
-    """What the load balancer reads."""
-    return (world.root / FENCE_PATH[1:]).read_text()
+    """What the load balancer sees."""
+    return "open" if (world.root / FENCE_PATH[1:]).exists() else "fenced"
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, "fenced"), (403, "open"), (404, "open")])
@@ -92,7 +109,7 @@ def test_the_switch_keeps_users_away(status: int, state: str, switch: Switch, wo
         switch.say(status)
         one.look_at_fence()
         assert fence(world) == state
-    assert stat.S_IMODE((world.root / FENCE_PATH[1:]).stat().st_mode) == 0o644
+    assert stat.S_IMODE((world.root / FENCE_FOLDER[1:]).stat().st_mode) == 0o755
     assert reported(one, world).fenced is (state == "fenced")
     assert not list(world.root.rglob("*.new"))
 
@@ -126,13 +143,13 @@ def test_an_unclear_answer_changes_nothing(
         one.look_at_fence()
     unclear(switch)
     world.put(bundle_key(NODE), small_bundle(fence=switch.part))
-    one.follow_bundle()
+    one.step(30)
     assert one.attempt(one.look_at_fence) is False
     state = "fenced" if before == 200 else "open"
     assert fence(world) == state
     report = reported(one, world)
     assert report.fenced is (before == 200)
-    assert "look_at_fence: Problem: the failover switch says " in report.reason
+    assert "look_at_fence: the failover switch says " in report.reason
     assert f": {state} as before" in report.reason
 
 
@@ -154,17 +171,26 @@ def test_a_switch_that_stays_silent_is_not_waited_for(
 
 @pytest.mark.parametrize(("status", "state"), [(200, "fenced"), (404, "open")])
 def test_a_machine_that_starts_again_knows_without_its_bundle(
-    status: int, state: str, switch: Switch, world: World
+    status: int, state: str, switch: Switch, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Guards against a load balancer that starts in a lost region, reads no bundle, and lets users in."""
     switch.say(status)
     node(world, fence=switch.part).look_at_fence()
-    (world.root / FENCE_PATH[1:]).unlink()  # Memory: a start takes it.
+    (world.root / FENCE_PATH[1:]).unlink(missing_ok=True)  # Memory: a start takes it.
+    (world.root / agent.KEPT_BUNDLE[1:]).unlink()
     (world.home / "down").touch()
-    again = agent.Agent("bundles", NODE, "i-1", agent_text())
+    again = begun()
     switch.say(503)
+    seen: list[str] = []
+    real = agent.status_of
+
+    def asked(url: str) -> int:
+        seen.append(fence(world))
+        return real(url)
+
+    monkeypatch.setattr(agent, "status_of", asked)
     assert again.attempt(again.look_at_fence) is False
-    assert fence(world) == state
+    assert (seen, fence(world)) == ([state], state), "it is known before the answer"
     switch.say(200)
     again.look_at_fence()
     assert fence(world) == "fenced"
@@ -174,17 +200,19 @@ def test_a_machine_that_starts_again_knows_without_its_bundle(
 def test_a_broken_memory_is_none(kept: str, world: World) -> None:
     """Guards against an agent that a full disk's half a file keeps from starting."""
     path = world.root / agent.KEPT_FENCE[1:]
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(kept)
-    one = agent.Agent("bundles", NODE, "i-1", agent_text())
+    one = begun()
     assert (one.fence, one.fence_state) == (None, "open")
 
 
 def test_a_full_disk_does_not_let_users_in(switch: Switch, world: World) -> None:
     """Guards against a fence that depends on the disk that remembers it."""
     one = node(world, fence=switch.part)
+    switch.say(404)
+    one.look_at_fence()
     folder = world.root / agent.STATE[1:]
-    folder.parent.mkdir(parents=True)
+    shutil.rmtree(folder)
     folder.write_text("no folder: nothing can be written here")
     switch.say(200)
     assert one.attempt(one.look_at_fence) is False
@@ -210,12 +238,13 @@ def test_the_fence_does_not_wait_for_aws(switch: Switch, world: World) -> None:
             "/latest/api/token": (200, b"token"),
             "/latest/meta-data/tags/instance/Node": (200, NODE.encode()),
             "/latest/meta-data/instance-id": (200, b"i-9"),
+            "/latest/meta-data/local-ipv4": (200, b"10.0.0.9"),
         }
     )
     with serving(known) as port:
         process = started(world, f"http://127.0.0.1:{port}")
         try:
-            assert awaited(world.root / FENCE_PATH[1:]) == "open"
+            assert appears(world.root / FENCE_PATH[1:])
         finally:
             process.kill()
             process.communicate()
@@ -230,18 +259,6 @@ def secure() -> ssl.SSLContext:
     certificate, key = Authority().issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     return loaded(context, certificate, key)
-
-
-def loaded(context: ssl.SSLContext, certificate: str, key: str) -> ssl.SSLContext:
-    """A context with a certificate; OpenSSL reads files alone."""
-    folder = Path("/dev/shm")
-    path = folder / f"mlops-ha-test-{id(context)}-{time.monotonic_ns()}.pem"
-    path.write_text(certificate + key)
-    try:
-        context.load_cert_chain(path)
-    finally:
-        path.unlink()
-    return context
 
 
 @pytest.mark.parametrize(("status", "serves"), [(200, True), (503, False), (302, False)])
@@ -376,7 +393,7 @@ def servers(world: World) -> Generator[Servers]:
     parts = json.loads(text)["manifest"]["snapshots"]
     authority = Authority()
     certificate, key = authority.issue()
-    secrets = world.root / "run/mlops-ha"
+    secrets = world.root / "run/mlops-ha/boot-agent"
     secrets.mkdir(parents=True)
     for name, content in {
         "ca.pem": authority.certificate,
@@ -386,10 +403,7 @@ def servers(world: World) -> Generator[Servers]:
         "nomad-management-token": "nomad-token",
     }.items():
         (secrets / name).write_text(content)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority.certificate)
-    # As Consul does with verify_incoming.
-    context.verify_mode = ssl.CERT_REQUIRED
-    loaded(context, certificate, key)
+    context = mutual_tls(authority.certificate, certificate, key)
     answers = {part["service"]: Answers() for part in parts}
     with ExitStack() as stack:
         for part in parts:
@@ -411,8 +425,8 @@ def test_the_leader_keeps_both_snapshots(server: agent.Agent, servers: Servers, 
     assert [servers.kept(service) for service in ("consul", "nomad")] == [archive(), archive()]
     for service, (header, token) in TOKENS.items():
         assert [headers[header] for _, _, headers in servers.answers[service].asked] == [token, token]
-    assert not list((world.root / agent.STATE[1:]).iterdir())
-    assert reported(server, world).reason == agent.REASON
+    assert not list((world.root / agent.STATE[1:]).glob("*.snap*"))
+    assert reported(server, world).reason == ""
 
 
 def test_a_snapshot_is_taken_when_it_is_due(server: agent.Agent, servers: Servers) -> None:
@@ -441,7 +455,7 @@ def test_a_service_that_does_not_run_is_no_problem(server: agent.Agent, servers:
     """Guards against a report that is full of services that this release does not start."""
     servers.parts[0]["port"] = unused_port()
     world.put(bundle_key(NODE), small_bundle(snapshots=servers.parts))
-    server.follow_bundle()
+    server.step(30)
     assert server.attempt(server.keep_snapshots)
     assert (servers.kept("consul"), servers.kept("nomad")) == (None, archive())
 
@@ -449,7 +463,7 @@ def test_a_service_that_does_not_run_is_no_problem(server: agent.Agent, servers:
 def test_nothing_is_asked_before_the_secrets_are_there(server: agent.Agent, servers: Servers, world: World) -> None:
     """Guards against a report that blames Consul for what Secrets Manager has not answered yet."""
     for name in ("consul", "nomad"):
-        (world.root / f"run/mlops-ha/{name}-management-token").unlink()
+        (world.root / f"run/mlops-ha/boot-agent/{name}-management-token").unlink()
     server.keep_snapshots()
     assert [one.asked for one in servers.answers.values()] == [[], []]
 
@@ -477,12 +491,12 @@ def test_no_good_snapshot_is_replaced_by_a_bad_one(
     servers.lead("nomad", snapshot=archive(content=b"newer"))
     assert server.attempt(server.keep_snapshots) is False
     assert (servers.kept("consul"), servers.kept("nomad")) == (archive(), archive(content=b"newer"))
-    assert f"keep_snapshots: Problem: consul: Problem: {said}" in reported(server, world).reason
-    assert not list((world.root / agent.STATE[1:]).iterdir())
+    assert f"keep_snapshots: consul: Problem: {said}" in reported(server, world).reason
+    assert not list((world.root / agent.STATE[1:]).glob("*.snap*"))
     servers.lead("consul", snapshot=archive(content=b"mended"))
     assert server.attempt(server.keep_snapshots)
     assert servers.kept("consul") == archive(content=b"mended")
-    assert reported(server, world).reason == agent.REASON
+    assert reported(server, world).reason == ""
 
 
 REFUSED = (403, b"Permission denied")
@@ -523,9 +537,9 @@ def test_a_service_that_refuses_is_told(
 
 def test_a_token_is_shown_to_the_platforms_own_alone(server: agent.Agent, servers: Servers, world: World) -> None:
     """Guards against a program on the port that is handed the token that administers Consul."""
-    (world.root / "run/mlops-ha/ca.pem").write_text(Authority().certificate)
+    (world.root / "run/mlops-ha/boot-agent/ca.pem").write_text(Authority().certificate)
     assert server.attempt(server.keep_snapshots) is False
-    assert "CERTIFICATE_VERIFY_FAILED" in server.problems["keep_snapshots"]
+    assert "CERTIFICATE_VERIFY_FAILED" in str(server.problems["keep_snapshots"])
     assert [one.asked for one in servers.answers.values()] == [[], []]
 
 
@@ -533,8 +547,8 @@ def test_what_s3_does_not_take_is_tried_again(server: agent.Agent, servers: Serv
     """Guards against ten minutes without a snapshot because S3 did not answer once, and tokens left on the disk."""
     (world.home / "down").touch()
     assert server.attempt(server.keep_snapshots) is False
-    assert "aws s3 cp: Could not connect" in server.problems["keep_snapshots"]
-    assert not list((world.root / agent.STATE[1:]).iterdir())
+    assert "aws s3 cp: Could not connect" in str(server.problems["keep_snapshots"])
+    assert not list((world.root / agent.STATE[1:]).glob("*.snap*"))
     (world.home / "down").unlink()
     assert server.attempt(server.keep_snapshots)
     assert servers.kept("consul") == archive()
@@ -542,13 +556,16 @@ def test_what_s3_does_not_take_is_tried_again(server: agent.Agent, servers: Serv
 
 @pytest.mark.parametrize("limit", ["SILENCE_SECONDS", "CALL_SECONDS"])
 def test_a_snapshot_that_never_ends_is_ended(
-    limit: str, server: agent.Agent, servers: Servers, monkeypatch: pytest.MonkeyPatch
+    limit: str, server: agent.Agent, servers: Servers, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Guards against the last snapshot ever: one service that stays silent, or speaks for ever."""
     if limit == "SILENCE_SECONDS":
         monkeypatch.setattr(agent, "SILENCE_SECONDS", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            server.manifest = {"snapshots": [servers.parts[0] | {"port": silent.getsockname()[1]}]}
+            world.put(
+                bundle_key(NODE), small_bundle(snapshots=[servers.parts[0] | {"port": silent.getsockname()[1]}])
+            )
+            server.step(30)
             with pytest.raises(agent.Problem, match="timed out"):
                 server.keep_snapshots()
         return
@@ -563,7 +580,6 @@ def test_a_killed_agents_snapshot_is_replaced(
 ) -> None:
     """Guards against an agent that never takes a snapshot again, or writes tokens to where a link points."""
     place = world.root / f"{agent.STATE[1:]}/consul.snap"
-    place.parent.mkdir(parents=True)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("")
     place.symlink_to(elsewhere) if left == "link" else place.write_text("half")

@@ -19,11 +19,12 @@ VERSION = {software: VERSIONS[software].version for software in Software}
 UPSTREAM = {
     "consul": ("hashicorp/consul", "1.22.3", "1.22.3"),
     "nomad": ("hashicorp/nomad", "1.11.3", "1.11.3"),
-    "nomad-autoscaler": ("hashicorp/nomad-autoscaler", "0.4.7", "0.4.7"),
+    "nomad-autoscaler": ("hashicorp/nomad-autoscaler", "0.5.0", "0.5.0"),
     "prometheus": ("prom/prometheus", "3.9.1", "v3.9.1"),
     "alertmanager": ("prom/alertmanager", "0.30.0", "v0.30.0"),
     "pushgateway": ("prom/pushgateway", "1.11.1", "v1.11.1"),
     "node-exporter": ("prom/node-exporter", "1.9.1", "v1.9.1"),
+    "postgres-exporter": ("prometheuscommunity/postgres-exporter", "0.17.1", "v0.17.1"),
     "grafana": ("grafana/grafana", "12.4.1", "12.4.1"),
     "haproxy": ("haproxy", "2.6.12", "2.6.12"),
     "nginx": ("nginx", "1.22.1", "1.22.1"),

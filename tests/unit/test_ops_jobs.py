@@ -170,14 +170,16 @@ def test_the_files_of_a_region(tmp_path: Path) -> None:
     )
     older = SETTINGS.model_copy(update={"versions": {Software.PUSHGATEWAY: "1.10.0"}})
     assert job_files(older, NAMES)[0].variables["image"].endswith("/mlops/pushgateway:v1.10.0")
-    (tmp_path / f"unknown{SUFFIX}").write_text('job "unknown" {}')
-    with pytest.raises(KeyError, match="unknown"):
+    # An example beside them is no job of the platform's own.
+    (tmp_path / f"example{SUFFIX}").write_text('job "example" {}')
+    with pytest.raises(FileNotFoundError, match=f"pushgateway{SUFFIX}"):
         job_files(SETTINGS, NAMES, tmp_path)
 
 
 def test_files_and_tables_agree() -> None:
     """A port that no security group opens, or a version that was raised in one of two places."""
-    assert set(JOB_IMAGES) == {path.name.removesuffix(SUFFIX) for path in JOBS.iterdir()}
+    files = {path.name.removesuffix(SUFFIX) for path in JOBS.glob(f"*{SUFFIX}")}
+    assert files == {*JOB_IMAGES, "training"}
     assert re.findall(r"static\s*=\s*(\d+)", TEXT) == [str(PUSHGATEWAY.port)]
     mirrored = image(Software.PUSHGATEWAY, VERSIONS[Software.PUSHGATEWAY].version)
     assert re.findall(r'default\s*=\s*"([^"]+)"', TEXT) == [mirrored.reference, "docker"]

@@ -1,5 +1,7 @@
 """Platform and the program: what a stack file becomes, read off the SDK's own registrations."""
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -55,6 +57,23 @@ def changed(stack: str) -> Run:
         workers={"minimum": 4, "maximum": 9, "standbyMinimum": 2, "spotShare": 0.25},
         database={"instanceClass": "db.m6i.xlarge", "replicaCount": 3},
     )
+
+
+USER_DATA_BYTES = 14 * 1024
+"""Of EC2's 16 KiB; cloud-init unpacks what is compressed
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html)."""
+
+
+@pytest.mark.parametrize("stack", ["prod", "dr"])
+def test_user_data_is_small_in_the_worst_case(stack: str) -> None:
+    """Guards against a machine that EC2 refuses to start once there are five servers and every option is on."""
+    found = changed(stack)
+    machines = [one.inputs for one in found.resources if one.type == "aws:ec2/instance:Instance"]
+    servers = [str(inputs["userData"]) for inputs in machines]
+    [workers] = [base64.b64decode(one["userData"]).decode() for one in found.inputs("LaunchTemplate").values()]
+    assert len(servers) == 7
+    size = max(len(gzip.compress(text.encode())) for text in (*servers, workers))
+    assert size <= USER_DATA_BYTES, f"user data has {size} bytes of {USER_DATA_BYTES}, compressed"
 
 
 def components(one: Run) -> dict[str, str]:

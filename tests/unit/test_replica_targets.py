@@ -16,6 +16,7 @@ IMAGES = (
     "haproxy",
     "nginx",
     "node-exporter",
+    "postgres-exporter",
     "nomad",
     "nomad-autoscaler",
     "pgbouncer",

@@ -78,14 +78,19 @@ def recorded() -> frozenset[str]:
 def test_there_are_the_runbooks_that_were_asked_for() -> None:
     """A page that was moved: people and messages know it by its name."""
     assert [path.stem for path in RUNBOOKS] == [
+        "autoscaler-stuck",
         "certificate-renewal",
         "database-failover",
+        "disk-full",
         "failback",
+        "monitoring",
+        "no-backend",
         "quorum-lost",
         "region-lost",
         "restore",
         "rotation",
         "server-lost",
+        "training-stalled",
         "zone-lost",
     ]
 

@@ -156,6 +156,9 @@ PORTS = {
     9094: {TCP, UDP},
     9095: {TCP, UDP},
     9100: {TCP},
+    # Health and metrics of the autoscaler, metrics of the database.
+    8080: {TCP},
+    9187: {TCP},
     # The health port, the load balancer's own statistics, and alert mail.
     8443: {TCP},
     8404: {TCP},

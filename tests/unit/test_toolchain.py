@@ -18,12 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import environment, setup, tools
+from configs.tables.versions import VERSIONS, Software
+from toolchain import environment, packages, setup, tools
 from toolchain.commands import locked
+from toolchain.packages import Package
 
 CHECKOUT = Path(setup.__file__).parents[1]
 PULUMI = tools.TOOLS["pulumi"]
 ACTIONLINT = tools.TOOLS["actionlint"]
+DEVELOPMENT = [name for name, tool in tools.TOOLS.items() if tool.development]
 MAJOR, MINOR, PATCH = map(int, PULUMI.version.split("."))
 
 # Makes the editable install: it hands out a wheel that is ready.
@@ -39,7 +42,8 @@ requires = []
 build-backend = "backend"
 backend-path = ["."]
 """
-# Answers what setup asks Go; "builds" a program that knows the version it is linked with. It notes every build.
+# Answers what setup asks Go; "builds" a program that knows the version it is linked with, or its own as those do that
+# are linked with none. It notes every build.
 GO = """
 import pathlib, sys
 if sys.argv[1] == "env":
@@ -52,10 +56,21 @@ if {failure!r}:
 def argument(flag):
     return sys.argv[sys.argv.index(flag) + 1]
 program = pathlib.Path(argument("-o"))
-linked = {linked!r} or argument("-ldflags").rpartition("=")[2]
+linked = {linked!r} or argument("-ldflags").partition("=")[2] or {own!r}[program.stem]
 program.write_text("#!" + sys.executable + "\\nprint('v" + linked + "')")
 program.chmod(0o755)
 """
+
+
+# Notes what it is asked for.
+APT_GET = """
+import os, pathlib, sys
+here, action = pathlib.Path(__file__).parent, sys.argv[3]
+with (here / "asked").open("a") as asked:
+    print(*sys.argv[3:], *map(os.environ.get, ("SYSTEMD_OFFLINE", "DEBIAN_FRONTEND")), file=asked)
+{source}
+"""
+INSTALL = "apt-get install -y --no-install-recommends made-up"
 
 
 @dataclass
@@ -108,7 +123,19 @@ class Machine:
         return self.program("pulumi", f"print({version!r})")
 
     def go(self, version: str = "go9.0.0", *, toolchain: str = "local", failure: str = "", linked: str = "") -> None:
-        self.program("go", GO.format(version=version, toolchain=toolchain, failure=failure, linked=linked))
+        own = {name: tool.version for name, tool in tools.TOOLS.items() if "{version}" not in tool.ldflags}
+        self.program("go", GO.format(version=version, toolchain=toolchain, failure=failure, linked=linked, own=own))
+
+    def package(self, *programs: str, service: str | None = None) -> None:
+        """Let the tests need one package, or with no programs none, instead of what the machine has or lacks."""
+        lines = f"\nPACKAGES = tuple(Package('made-up', {programs!r}, None, {service!r}) for _ in {programs[:1]!r})\n"
+        with (self.checkout / "toolchain" / "packages.py").open("a") as module:
+            module.write(lines)
+
+    def apt(self, source: str) -> Path:
+        """Put an apt-get on PATH; return where it notes what it was called for, and to start what."""
+        self.program("apt-get", APT_GET.format(source=source))
+        return self.root / "bin" / "asked"
 
     @property
     def builds(self) -> int:
@@ -344,7 +371,9 @@ def test_environment_is_made_once_and_updated_in_place(machine: Machine) -> None
     kept = machine.checkout / ".venv" / "kept"
     kept.touch()
     assert not machine.has("linter")
-    machine.program("actionlint", f"print({ACTIONLINT.version!r})")
+    machine.package()
+    for name in DEVELOPMENT:
+        machine.program(name, f"print({tools.TOOLS[name].version!r})")
     assert machine.set_up("--dev")[0] == 0
     assert machine.has("linter")
     assert machine.set_up() == (0, ""), "what needs less takes nothing away"
@@ -370,11 +399,12 @@ def test_what_only_the_tests_need_is_built_for_them_alone(machine: Machine) -> N
     machine.pulumi(f"v{PULUMI.version}")
     assert machine.set_up()[0] == 0
     assert machine.builds == 0
+    machine.package()
     machine.go()
     status, said = machine.set_up("--dev")
     assert status == 0
-    assert f"actionlint ({ACTIONLINT.cost})" in said
-    assert machine.builds == 1
+    assert f"actionlint ({ACTIONLINT.cost}); consul (" in said
+    assert machine.builds == len(DEVELOPMENT)
     assert machine.set_up("--dev") == (0, "")
 
 
@@ -384,6 +414,147 @@ def test_each_program_is_asked_for_its_version_in_its_own_way(here: Machine) -> 
     assert tools.find("actionlint") == here.root / "bin" / "actionlint"
     here.program("pulumi", f"import sys; print({PULUMI.version!r} if sys.argv[1:] == ['version'] else '')")
     assert tools.find("pulumi") == here.root / "bin" / "pulumi"
+
+
+def test_what_stands_for_the_deployed_program_is_that_version(here: Machine) -> None:
+    """Guards against tests of a newer Prometheus than is deployed, and of 3.9.1 whose module is 0.309.1."""
+    prometheus = tools.TOOLS["prometheus"]
+    assert prometheus.version == "3.9.1"
+    told = "prometheus, version {} (branch: , revision: unknown)"
+    for other in ("3.9.2", "3.10.0", "0.309.1"):
+        here.program("prometheus", f"print({told.format(other)!r})")
+        with pytest.raises(tools.ToolMissing, match=r"^prometheus 3\.9\.1 is neither on PATH nor built"):
+            tools.find("prometheus")
+    # Kingpin's programs tell their version on either stream.
+    here.program("prometheus", f"import sys; sys.stderr.write({told.format('3.9.1')!r})")
+    assert tools.find("prometheus") == here.root / "bin" / "prometheus"
+    with pytest.raises(ValueError, match="no module of Prometheus 3"):
+        prometheus.released_as("0.55.1")
+
+
+DEPLOYED = {
+    Software.CONSUL: ["consul"],
+    Software.NOMAD: ["nomad"],
+    Software.NOMAD_AUTOSCALER: ["nomad-autoscaler"],
+    Software.PROMETHEUS: ["prometheus", "promtool"],
+    Software.ALERTMANAGER: ["alertmanager", "amtool"],
+    Software.PUSHGATEWAY: ["pushgateway"],
+    Software.NODE_EXPORTER: ["node_exporter"],
+    Software.POSTGRES_EXPORTER: ["postgres_exporter"],
+}
+
+
+def test_what_is_tested_is_what_is_deployed() -> None:
+    """Guards against a version raised for the nodes alone, or for the tests alone."""
+    for software, names in DEPLOYED.items():
+        assert {name: tools.TOOLS[name].version for name in names} == dict.fromkeys(names, VERSIONS[software].version)
+        assert VERSIONS[software].remark == ""
+    named = {name for names in DEPLOYED.values() for name in names}
+    assert {name for name, tool in tools.TOOLS.items() if tool.exactly} == named
+    elsewhere = [software for software in VERSIONS if software not in DEPLOYED]
+    assert [software for software in elsewhere if not VERSIONS[software].remark] == []
+
+
+def test_programs_of_one_module_are_built_apart(here: Machine) -> None:
+    """Guards against one program in another's place, where one go.mod builds several, and an old version kept."""
+    here.go()
+    alertmanager, amtool = (tools.TOOLS[name] for name in ("alertmanager", "amtool"))
+    assert alertmanager.module == amtool.module
+    assert tools.ensure("alertmanager") != tools.ensure("amtool")
+    assert here.builds == 2
+    assert dataclasses.replace(amtool, name="alertmanager").built != alertmanager.built
+    renumbered = dataclasses.replace(alertmanager, released_as="1{}".format)
+    assert renumbered.built != alertmanager.built
+
+
+def test_missing_packages_are_installed_and_nothing_is_started(machine: Machine) -> None:
+    """Guards against a test that finds no haproxy, and against a haproxy that serves on an engineer's machine."""
+    machine.pulumi(f"v{PULUMI.version}")
+    for name in DEVELOPMENT:
+        machine.program(name, f"print({tools.TOOLS[name].version!r})")
+    machine.package("made-up-program", service="made-up.service")
+    status, said = machine.set_up("--dev")
+    assert (status, said) == (
+        1,
+        "setup: the tests need made-up-program (of Debian 12's made-up): install them by this system's own means,"
+        " then run again.\n",
+    )
+
+    # The first installation fails, as the lists are old; then there is something to find.
+    asked = machine.apt(
+        "if action == 'update': (here / 'lists').touch()\n"
+        "elif not (here / 'lists').exists(): sys.exit('E: Unable to locate package made-up')\n"
+        "else: (here / 'made-up-program').touch(0o755)"
+    )
+    machine.program("systemctl", APT_GET.format(source="sys.exit(sys.argv[1] == 'is-enabled')").replace("[3", "[1"))
+    # Whoever runs the tests may install here.
+    with (machine.checkout / "toolchain" / "packages.py").open("a") as module:
+        module.write("\nos.geteuid = lambda: 0\n")
+    status, said = machine.set_up("--dev")
+    assert status == 0, said
+    assert f"; the packages made-up ({packages.COST}).\n" in said
+    assert asked.read_text().splitlines() == [
+        "is-enabled made-up.service None None",
+        "install -y --no-install-recommends made-up 1 noninteractive",
+        "update --option APT::Update::Error-Mode=any 1 noninteractive",
+        "install -y --no-install-recommends made-up 1 noninteractive",
+        "disable made-up.service 1 noninteractive",
+    ]
+    assert machine.set_up("--dev") == (0, "")
+    (machine.root / "bin" / "made-up-program").unlink()
+    assert machine.set_up() == (0, ""), "only the tests need it"
+    assert machine.set_up("--dev", "--environment-only") == (0, ""), "nor do the linters"
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> Package:
+    """The one package that the tests need, and that is not there."""
+    package = Package("made-up", ("made-up-program",), service="made-up.service")
+    monkeypatch.setattr(packages, "PACKAGES", (package,))
+    return package
+
+
+def test_who_may_not_install_packages_is_told_the_command(
+    here: Machine, made_up: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against apt-get's own page about a lock that a user may not open, and a test skipped in silence."""
+    here.apt("")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(tools.SetupError) as caught:
+        packages.require_installer([made_up])
+    assert str(caught.value) == f"the tests need made-up-program: run `sudo {INSTALL}`, then run again."
+    with pytest.raises(tools.SetupError, match="made-up-program is not there: run `make setup-dev`"):
+        packages.find("made-up-program")
+
+
+def test_a_failed_installation_is_told(here: Machine, made_up: Package) -> None:
+    """Guards against a setup that ends well without what it was to bring, and one that disables others' services."""
+    here.program("systemctl", "print('enabled')")
+    asked = here.apt("if action != 'update': sys.exit('E: Unable to locate package made-up')")
+    with pytest.raises(tools.SetupError, match=r"then run again\. It said: E: Unable to locate package made-up$"):
+        packages.install([made_up])
+    assert len(asked.read_text().splitlines()) == 3
+    asked = here.apt("")
+    with pytest.raises(tools.SetupError, match="were installed, but made-up-program did not come"):
+        packages.install([made_up])
+    here.apt("(here / 'made-up-program').touch(0o755)")
+    here.program("systemctl", "import sys; sys.exit(sys.argv[1] != 'is-enabled')")
+    packages.install([made_up])
+    assert packages.missing() == []
+    assert packages.find("made-up-program") == here.root / "bin" / "made-up-program"
+
+
+def test_python_39_is_one_that_runs(here: Machine) -> None:
+    """Guards against pyenv's program of that name, which is on PATH and runs nothing, and against another Python."""
+    assert packages.python39() is None
+    here.program("python3.9", "raise SystemExit('python3.9: command not found')")
+    other = here.root / "home" / ".pyenv" / "versions" / "3.9.17" / "bin" / "python3.9"
+    found = here.root / "home" / ".pyenv" / "versions" / "3.9.18" / "bin" / "python3.9"
+    for path, version in ((other, (3, 8, 1)), (found, (3, 9, 18))):
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!{sys.executable}\nimport sys\nsys.version_info = {version}\nexec(sys.argv[2])\n")
+        path.chmod(0o755)
+    assert packages.python39() == found
 
 
 @pytest.mark.usefixtures("here")
