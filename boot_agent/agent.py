@@ -83,6 +83,10 @@ SERVICE_SECONDS = 120
 """Longest that a service takes to be well after a start: Grafana's first one makes its tables, Prometheus reads two
 hours of figures again. It is told as failed then, and looked at further."""
 
+ENDS = 3
+"""How often a service may end by itself after a start and before it is well, until it is told as failed: what it
+needs has had its RestartSec as often, a quarter of a minute, to be there."""
+
 SETTLE_SECONDS = 5
 """For how long a group must have been whole since a service was last restarted. Autopilot of Consul and Nomad looks
 every 2 seconds (its ServerHealthInterval), so what it says before may be from before the restart."""
@@ -130,7 +134,7 @@ OWN = f"{MEMORY}/boot-agent"
 """The agent's own folder in there."""
 
 STARTED = f"{OWN}/started.json"
-"""By service, what it was started with, when, and whether it has been well since."""
+"""By service, what it was started with, when, how often it had ended then, and whether it has been well since."""
 
 NODE_ENVIRONMENT = f"{MEMORY}/node.env"
 FIGURES = f"{MEMORY}/metrics/boot-agent.prom"
@@ -589,6 +593,13 @@ def status_of(url: str) -> int:
         return error.code
 
 
+def unverified() -> ssl.SSLContext:
+    """Return a client's TLS that takes any certificate; reading the machine's authorities would cost 28 ms."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def status_at(address: tuple[str, int], url: urllib.parse.SplitResult) -> int:
     """Return the status that one address answers over TLS; whose certificate it shows does not matter.
 
@@ -596,8 +607,7 @@ def status_at(address: tuple[str, int], url: urllib.parse.SplitResult) -> int:
         OSError: it does not answer.
         http.client.HTTPException: it answers no HTTP.
     """
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = unverified()
     with socket.create_connection(address, LOOK_TIMEOUT_SECONDS) as plain:
         link = http.client.HTTPConnection(url.netloc)
         link.sock = context.wrap_socket(plain, server_hostname=url.hostname)
@@ -642,9 +652,8 @@ def trouble_of(service: dict[str, Any]) -> str | None:
             socket.create_connection(address, PROBE_SECONDS).close()
             return None
         if probe["kind"] == "https":
-            context = ssl.create_default_context()
             # It is this node that answers: whose certificate it shows does not matter.
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context = unverified()
             context.load_cert_chain(ROOT + NODE_API["certificate"], ROOT + NODE_API["private_key"])
             link: http.client.HTTPConnection = http.client.HTTPSConnection(
                 *address, timeout=PROBE_SECONDS, context=context
@@ -1216,6 +1225,13 @@ class Agent:
         }
 
     @staticmethod
+    def ends(name: str) -> int:
+        """Return how often systemd found that a service had ended by itself; some starts count anew, some do not."""
+        _, printed, _ = outcome("systemctl", "show", "--property", "NRestarts", "--value", f"mlops-ha-{name}.service")
+        # Nothing hangs on it but what is told how soon.
+        return int(printed) if printed.strip().isdigit() else 0
+
+    @staticmethod
     def fingerprint(service: dict[str, Any], marker: str, content: Callable[[str], str | None]) -> dict[str, str]:
         """Return what a service runs by: for each file that it reads the SHA-256 of what is in it."""
         unit = f"{UNITS}/mlops-ha-{service['name']}.service"
@@ -1233,13 +1249,15 @@ class Agent:
         contents = {path: file.text for path, file in files.items()}
         contents.update({program.marker: program.wanted.text for program in programs.values()})
         names = {service["name"]: service for service in bundle.services}
-        for name in self.running({*names, *remembered(WRITTEN).get("services", ())}):
+
+        def differs(name: str) -> bool:
             if name not in names or name not in started:
                 return True
             now = self.fingerprint(names[name], programs[name].marker, lambda path: contents.get(path, read(path)))
-            if self.changed(started[name]["files"], now):
-                return True
-        return False
+            return bool(self.changed(started[name]["files"], now))
+
+        # systemd is asked only when there is something to ask about: this is looked at all the time.
+        return bool(self.running(filter(differs, sorted({*names, *remembered(WRITTEN).get("services", ())}))))
 
     # The turn.
 
@@ -1266,13 +1284,13 @@ class Agent:
             self.turn = Turn(part, self.node, self.instance)
         if self.turn.mine or not self.formed or self.kept is None:
             return
+        if self.kept.digest == bundle.digest and not self.disturbs(bundle):
+            return
         if not self.running(service["name"] for service in self.kept.services):
             # Nothing to lose here; but what another server failed with is not tried on a second one.
             holder = None if self.kept.digest == bundle.digest else self.turn.holder()
             if holder is not None and holder["node"] != self.node:
                 raise NotYet(self.turn.told_of(holder))
-            return
-        if self.kept.digest == bundle.digest and not self.disturbs(bundle):
             return
         if not self.turn.is_mine():
             self._must_be_whole(bundle, self.turn)
@@ -1460,6 +1478,8 @@ class Agent:
                 say(f"{name} is well")
             elif time.time() - record["since"] > SERVICE_SECONDS:
                 raise Problem(f"failed: {name} is not well: {trouble}")
+            elif self.ends(name) - record.get("ends", 0) >= ENDS:
+                raise Problem(f"failed: {name} ends again and again: {trouble}")
             else:
                 raise Waits(f"waits for {name}: {trouble}")
         if waits:
@@ -1482,7 +1502,7 @@ class Agent:
         say(f"systemctl {verb} {name}")
         self.acted = time.monotonic()
         # After: who is killed in between does it again.
-        started[name] = {"files": now, "since": time.time(), "well": False}
+        started[name] = {"files": now, "since": time.time(), "well": False, "ends": self.ends(name)}
         write(STARTED, json.dumps(started), "0400")
 
     def keep_access(self) -> None:

@@ -53,7 +53,8 @@ class NodeService:
 
     ``needs`` are files that somebody else leaves: it is not started before they are there, and restarted when they
     change. ``reload`` is the signal by which the service takes in what changed in ``reloads`` (paths of files and
-    secrets); everything else restarts it.
+    secrets); everything else restarts it. ``restart_signal`` ends a binary for a restart, where a stop does
+    more than that.
     """
 
     name: str
@@ -76,6 +77,7 @@ class NodeService:
     reload: str | None = None
     reloads: tuple[str, ...] = ()
     stop_signal: str = "SIGTERM"
+    restart_signal: str | None = None
     stop_seconds: int = STOP_SECONDS
 
     @property

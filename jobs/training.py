@@ -2,7 +2,7 @@
 
 What must not be lost is a checkpoint in a folder that every worker has. A step depends on the checkpoint alone, so a
 training that was killed anywhere ends with the same model as one that was not. Finished, it waits to be stopped, as
-Nomad starts a service that ends again. The standard library is all it needs.
+Nomad starts a service that ends again. Python 3.9 and its standard library are all it needs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import operator
 import os
 import random
 import signal
@@ -165,7 +166,7 @@ def samples() -> list[tuple[tuple[float, ...], int]]:
 
 def probability(weights: tuple[float, ...], point: tuple[float, ...]) -> float:
     """Return how likely a point is of class 1 (logistic regression)."""
-    return 1 / (1 + math.exp(-sum(weight * value for weight, value in zip(weights, point, strict=True))))
+    return 1 / (1 + math.exp(-sum(map(operator.mul, weights, point))))
 
 
 def loss(weights: tuple[float, ...], known: list[tuple[tuple[float, ...], int]]) -> float:
@@ -180,7 +181,7 @@ def improved(weights: tuple[float, ...], known: list[tuple[tuple[float, ...], in
         wrong = probability(weights, point) - kind
         for index, value in enumerate(point):
             slope[index] += wrong * value / len(known)
-    return tuple(weight - RATE * part for weight, part in zip(weights, slope, strict=True))
+    return tuple(weight - RATE * slope[index] for index, weight in enumerate(weights))
 
 
 def write(path: Path, content: object) -> None:

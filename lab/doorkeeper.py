@@ -170,6 +170,9 @@ def mail_server(
             require_starttls=True,
             auth_required=True,
             authenticator=authenticate,
+            # It asks for the name in words of its own, which Alertmanager does not know
+            # (https://github.com/prometheus/alertmanager/blob/main/notify/email/email.go, loginAuth).
+            auth_exclude_mechanism=["LOGIN"],
         )
 
     loop = asyncio.new_event_loop()

@@ -16,7 +16,7 @@ ADDRESS, PORT = "169.254.169.254", 80
 """Where every machine asks."""
 
 SERVED_PORT = 7180
-"""Where it is served on the machine, to which what is for ``PORT`` is sent on: on EC2 the service is no process of the
+"""Where it is served on the machine, and what is for ``PORT`` is sent on to: on EC2 the service is no process of the
 machine, and port 80 of every address is the machine's own."""
 
 SENT_ON = f"""\

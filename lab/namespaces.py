@@ -13,14 +13,16 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
+
+Result = TypeVar("Result")
 
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
 
@@ -121,14 +123,14 @@ def inner_pid(pid: int) -> int:
     raise LookupError(f"process {pid} has no other name")
 
 
-def listening(pid: int, addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
-    """Return sockets that listen where a process is, but are served here.
+def within(pid: int, work: Callable[[], Result]) -> Result:
+    """Return what a piece of work returns that is done in a process's network.
 
     Raises:
-        OSError: an address is not there, or taken.
+        OSError: the process is gone, or whatever the work raises.
     """
-    sockets: list[socket.socket] = []
-    problems: list[OSError] = []
+    done: list[Result] = []
+    problems: list[Exception] = []
 
     def enter() -> None:
         # Of this thread alone, which ends at once.
@@ -136,19 +138,37 @@ def listening(pid: int, addresses: Sequence[tuple[str, int]]) -> list[socket.soc
             with Path(f"/proc/{pid}/ns/net").open() as network:
                 if _LIBRARY.setns(network.fileno(), 0):
                     raise OSError(ctypes.get_errno(), "setns")
-            for address in addresses:
-                sockets.append(socket.create_server(address, backlog=128))
-        except OSError as error:
+            done.append(work())
+        except Exception as error:
             problems.append(error)
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
     if problems:
+        raise problems[0]
+    return done[0]
+
+
+def listening(pid: int, addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    """Return sockets that listen where a process is, but are served here.
+
+    Raises:
+        OSError: an address is not there, or taken.
+    """
+    sockets: list[socket.socket] = []
+
+    def listen() -> list[socket.socket]:
+        for address in addresses:
+            sockets.append(socket.create_server(address, backlog=128))
+        return sockets
+
+    try:
+        return within(pid, listen)
+    except OSError:
         for opened in sockets:
             opened.close()
-        raise problems[0]
-    return sockets
+        raise
 
 
 def peer_of(message: Sequence[tuple[int, int, bytes]]) -> int:

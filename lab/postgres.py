@@ -212,6 +212,8 @@ class _Own:
         """Make the replica's files: a copy of the primary, and from where it goes on."""
         source = f"host={primary.address} port={primary.port} user={REPLICATOR} sslmode=require"
         arguments = ("-D", str(self.folder / "replica"), "-d", source, "-R", "-X", "stream", "--checkpoint=fast")
+        # As RDS's replicas have: the primary keeps what one of them has not had.
+        arguments += ("--create-slot", "--slot=replica")
         # It keeps the password among what it writes for the replica.
         _run(self.command("pg_basebackup", *arguments, "--no-sync"), {"PGPASSWORD": password})
 

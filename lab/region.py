@@ -96,6 +96,9 @@ PROGRAMS = {
 }
 """Programs that images hold, and the tool that each is."""
 
+JOB_PROGRAMS = {"pushgateway": "pushgateway"}
+"""Programs that jobs run, and the tool that each is: on workers, in the place of the jobs' images."""
+
 FACTS = BundleFacts("database.example.com", "fs-0123456789abcdef0")
 
 MANIFEST_DIGEST = "sha256:{}"
@@ -214,6 +217,13 @@ class NodeMachine:
             except subprocess.TimeoutExpired:
                 raise NotThere(f"{self.name} does not shut down in {seconds} seconds") from None
             self.kill()
+
+    def end(self) -> None:
+        """End it as EC2 does what is terminated: it is shut down, and switched off if that takes too long."""
+        # Otherwise it stays a member of Consul, whose services are down.
+        with suppress(NotThere, OSError):
+            self.stop()
+        self.kill()
 
     def cut(self) -> None:
         """Take its network away; its processes go on."""
@@ -457,7 +467,7 @@ class Region:
         for identity in sorted(wanted - there):
             self._begin(self.add_worker(identity).boot)
         for identity in sorted(there - wanted):
-            self._begin(self._nodes.pop(identity).kill)
+            self._begin(self._nodes.pop(identity).end)
 
     def _begin(self, work: Callable[[], None]) -> None:
         # In a thread of its own: whoever asked AWS is not kept waiting while a machine boots.
@@ -521,7 +531,7 @@ class Region:
                     file.truncate(VOLUME_BYTES)
         hosts = {**self.hosts, **{other.machine.hostname: other.address for other in self.nodes}}
         lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in sorted(hosts.items()))]
-        python = packages.python39()
+        python, works = packages.python39(), node.node.role is NodeRole.WORKER
         return {
             "name": node.name,
             "folder": node.folder,
@@ -529,6 +539,7 @@ class Region:
             "hosts": "".join(f"{line}\n" for line in lines),
             "images": {entry["repository"]: entry["digest"] for entry in self._index.values()},
             "programs": {name: str(tools.find(tool)) for name, tool in PROGRAMS.items()},
+            "job_programs": {name: str(tools.find(tool)) for name, tool in JOB_PROGRAMS.items()} if works else {},
             "packages": sorted({package for needed in PACKAGES.values() for package in needed}),
             "accounts": sorted(account.name for account in ACCOUNTS if account.number),
             "environment": self.environment,
@@ -674,7 +685,7 @@ def region(
         workers: how many workers there are; unless given the fewest that the settings have.
         facts: what only AWS knows.
         secret: the documents of secrets by role; made unless given.
-        database: an empty folder for the data of the region's database; there is none unless given.
+        database: an empty folder for the data of the region's database and its replica; there is none unless given.
         prepare: is called when AWS is filled and nothing boots yet, to change what lies there.
 
     Raises:
@@ -703,7 +714,9 @@ def region(
             password = known[Role.CONTROL_PLANE][DATABASE_PASSWORD.name]
             network = ("nsenter", f"--target={made.pid}", "--net", "--")
             names = (facts.database_address,)
-            stack.enter_context(postgres(database, address, password=password, names=names, within=network))
+            stack.enter_context(
+                postgres(database, address, replica=True, password=password, names=names, within=network)
+            )
         if prepare is not None:
             prepare(running)
         wanted = {node.name for node in nodes(settings)} if only is None else set(only)

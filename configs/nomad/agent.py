@@ -119,7 +119,9 @@ def client(context: Context) -> NodeService:
             Directory(path=ML_DATA_PATH, owner=ROOT.name, mode="1777"),
         ),
         probe=Probe(kind="https", port=NOMAD_HTTP.port, path="/v1/agent/health?type=client"),
+        # The first drains the machine. After a drain no job comes back to it: a restart is to cost it none.
         stop_signal="SIGINT",
+        restart_signal="SIGTERM",
         stop_seconds=STOP_SECONDS,
     )
 

@@ -21,6 +21,7 @@ from configs.tables.flows import (
     Flow,
 )
 from configs.tables.paths import secret
+from configs.tables.schedulers import NODE_EXPORTER_SERVICE, NOMAD_CLIENT_SERVICE
 
 CONSUL_TOKEN = secret("prometheus", "consul-token")
 GRAFANA_PASSWORD = secret("prometheus", "grafana-password")
@@ -71,13 +72,13 @@ def configs(context: Context) -> list[dict[str, object]]:
             **_nomad(),
             "tls_config": _verified(f"client.{context.region}.nomad"),
             # Nomad registers its HTTP API under this name by itself, with its kind of port as tag.
-            "consul_sd_configs": [_consul(["nomad-client"], tags=["http"])],
+            "consul_sd_configs": [_consul([NOMAD_CLIENT_SERVICE], tags=["http"])],
             "relabel_configs": [_node()],
         },
         {
             "job_name": NODES,
             "static_configs": _targets([*servers, *balancers], NODE_EXPORTER),
-            "consul_sd_configs": [_consul(["node-exporter"])],
+            "consul_sd_configs": [_consul([NODE_EXPORTER_SERVICE])],
             "relabel_configs": [_node()],
         },
         *(

@@ -60,7 +60,11 @@ HostedZoneId = Annotated[str, *_text(r"Z[A-Z0-9]{7,31}", "a Route 53 hosted zone
 HttpsUrl = Annotated[str, *_text(r"https://[^\s/]+(/\S*)?", "an https:// address")]
 ImageId = Annotated[str, *_text(r"ami-[0-9a-f]{17}", "an image id: ami- and 17 hexadecimal digits")]
 PrefixListId = Annotated[str, *_text(r"pl-[0-9a-f]{8,17}", "a prefix list id: pl- and 8 to 17 hexadecimal digits")]
-DatabaseClass = Annotated[str, *_text(r"db\.[a-z0-9]+\.[a-z0-9]+", "an RDS instance class, like db.m6i.large")]
+DatabaseClass = Annotated[
+    str,
+    # Its connections are reckoned from the size: one that AWS does not sell is refused here.
+    *_text(r"db\.[a-z0-9]+\.(micro|small|medium|large|[0-9]*xlarge)", "an RDS instance class, like db.m6i.large"),
+]
 RegionName = Annotated[str, *_text(r"[a-z]{2}(-[a-z]+)+-\d", "a region, like us-east-1")]
 SlackChannel = Annotated[str, *_text(r"#[a-z0-9_-]{1,79}", 'a Slack channel in quotes, like "#mlops-alerts"')]
 VersionNumber = Annotated[str, *_text(r"\d+(\.\d+){0,2}", 'a version in quotes, like "1.22.3"')]

@@ -65,8 +65,9 @@ def main() -> None:
 
     The arguments are a socket's number and the path of a JSON object: ``name``, ``folder`` (what outlives a start),
     ``volume`` (the data volume's file or null), ``hosts``, ``images`` (digest by repository), ``programs`` (path by
-    name), ``packages``, ``accounts`` (that are the platform's to make), ``environment`` (of every service),
-    ``user_data``, ``python``, ``hostname``, and ``authority`` (a certificate that is trusted).
+    name, of images), ``job_programs`` (those of jobs, found on PATH), ``packages``, ``accounts`` (that are the
+    platform's to make), ``environment`` (of every service), ``user_data``, ``python``, ``hostname``, and
+    ``authority`` (a certificate that is trusted).
     """
     channel = socket.socket(fileno=int(sys.argv[1]))
     plan: dict[str, Any] = json.loads(Path(sys.argv[2]).read_text())
@@ -198,6 +199,10 @@ def furnish(plan: dict[str, Any]) -> None:
         _program(name, f"{begin}from lab.machine.commands import main\nmain({name!r})\n")
     _program("aws", f"{begin}from lab.machine.aws import main\nmain()\n")
     _program("mount", MOUNT)
+    for name, program in plan["job_programs"].items():
+        place = Path("/usr/local/bin", name)
+        place.unlink(missing_ok=True)
+        place.symlink_to(program)
     # Amazon Linux's own Python.
     place = Path("/usr/bin/python3")
     place.unlink(missing_ok=True)

@@ -109,7 +109,8 @@ class Service:
         self._manager = manager
         self._changed = threading.Condition()
         self.state = "inactive"
-        self.starts = 0
+        self.restarts = 0
+        """How often it was started again by itself since it was last told to start or to restart."""
         self._attempts = 0
         self._stopping = False
         self._hurry = False
@@ -129,7 +130,7 @@ class Service:
             before = self._attempts
             self._stopping, self._hurry = False, True
             if self._keeper is None or not self._keeper.is_alive():
-                self.state = "activating"
+                self.state, self.restarts = "activating", 0
                 self._keeper = threading.Thread(target=self._keep, daemon=True)
                 self._keeper.start()
             self._changed.notify_all()
@@ -141,7 +142,7 @@ class Service:
         with self._jobs:
             self._stop()
 
-    def _stop(self) -> None:
+    def _stop(self, number: str | None = None) -> None:
         with self._changed:
             keeper, main, was = self._keeper, self._main, self.state
             self._stopping = True
@@ -154,7 +155,7 @@ class Service:
         if was == "active" and main is not None:
             for command in self.unit.stop:
                 self._run(command, main.pid, max(0.1, ends - time.monotonic()))
-            self._signal(main, signal.Signals[self.unit.kill_signal], mixed=self.unit.kill_mode == "mixed")
+            self._signal(main, signal.Signals[number or self.unit.kill_signal], mixed=self.unit.kill_mode == "mixed")
         keeper.join(max(0, ends - time.monotonic()))
         if keeper.is_alive():
             self._manager.say(self.unit.name, "does not stop in time, is killed")
@@ -165,8 +166,9 @@ class Service:
     def restart(self) -> bool:
         """Stop it and start it, with the unit as it was last read."""
         with self._jobs:
-            self._stop()
-            self.unit = self._manager.units.get(self.unit.name, self.unit)
+            unit = self._manager.units.get(self.unit.name, self.unit)
+            self._stop(unit.restart_signal)
+            self.unit = unit
             return self._start()
 
     def reload(self) -> str:
@@ -193,7 +195,6 @@ class Service:
             process = self._begin()
             with self._changed:
                 self._main = process
-                self.starts += process is not None
                 self._attempts += 1
                 self.state = "active" if process is not None else "failed"
                 self._changed.notify_all()
@@ -218,6 +219,7 @@ class Service:
                 if self._stopping:
                     self.state = "inactive"
                     return
+                self.restarts += 1
                 self.unit = self._manager.units.get(self.unit.name, self.unit)
 
     def _bring_down(self, leader: int) -> None:
@@ -390,6 +392,9 @@ class Manager:
         Raises:
             ValueError: it is not known here.
         """
+        # Of a unit's properties there is one.
+        if words[:4] == ["show", "--property", "NRestarts", "--value"]:
+            words = ["show", *words[4:]]
         options = {word for word in words if word.startswith("-")}
         verb, *names = [word for word in words if not word.startswith("-")]
         names = [name if "." in name else f"{name}.service" for name in names]
@@ -408,6 +413,7 @@ class Manager:
             "disable": self._disable,
             "is-active": self._is_active,
             "is-enabled": self._is_enabled,
+            "show": self._show,
             "reset-failed": self._reset_failed,
         }
         if verb not in verbs:
@@ -479,6 +485,10 @@ class Manager:
     def _is_enabled(self, name: str, _: set[str]) -> tuple[int, str, str]:
         enabled = Path(WANTED, name).is_symlink()
         return int(not enabled), "enabled\n" if enabled else "disabled\n", ""
+
+    def _show(self, name: str, _: set[str]) -> tuple[int, str, str]:
+        found = self.service(name)
+        return 0, f"{0 if found is None else found.restarts}\n", ""
 
     def _reset_failed(self, name: str, _: set[str]) -> tuple[int, str, str]:
         found = self.service(name)

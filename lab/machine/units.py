@@ -34,6 +34,7 @@ READ = frozenset(
         "Service.Group",
         "Service.KillMode",
         "Service.KillSignal",
+        "Service.RestartKillSignal",
         "Service.LimitNOFILE",
         "Service.NoNewPrivileges",
         "Service.Restart",
@@ -103,6 +104,7 @@ class Unit:
     group: str = ""
     kill_mode: str = "control-group"
     kill_signal: str = "SIGTERM"
+    restart_signal: str = "SIGTERM"
     stop_seconds: float = SECONDS
     restart: str = "no"
     restart_seconds: float = RESTART_SECONDS
@@ -163,6 +165,7 @@ def read_unit(name: str, text: str) -> Unit:
         group=last("Group"),
         kill_mode=kill_mode,
         kill_signal=last("KillSignal", "SIGTERM"),
+        restart_signal=last("RestartKillSignal", last("KillSignal", "SIGTERM")),
         stop_seconds=seconds(last("TimeoutStopSec", f"{SECONDS:.0f}")),
         restart=restart,
         restart_seconds=seconds(last("RestartSec", str(RESTART_SECONDS))),

@@ -18,12 +18,14 @@ from configs.tables.flows import PUSHGATEWAY
 from configs.tables.paths import ML_DATA_PATH
 from engine.stack_files import ROOT
 from tests.nodes.started import ENVIRONMENT, SECONDS, Network, network
-from toolchain import tools
+from toolchain import packages, tools
 
 JOBS = sorted((ROOT / "jobs").glob("*.nomad.hcl"))
 TRAINING = ROOT / "jobs/training.nomad.hcl"
 PROGRAM = ROOT / "jobs/training.py"
 NOMAD = str(tools.find("nomad"))
+PYTHON = str(packages.python39() or sys.executable)
+"""The oldest that the training is for, as a machine of Amazon Linux 2023 has it, where there is one."""
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
@@ -164,7 +166,7 @@ def environment(folder: Path, seconds: float = 0.0, pushgateway: str = "") -> di
 def training(
     folder: Path, log: Path, seconds: float = 0.0
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    return running([sys.executable, str(PROGRAM)], log, **environment(folder, seconds))
+    return running([PYTHON, str(PROGRAM)], log, **environment(folder, seconds))
 
 
 def step(folder: Path) -> int:
@@ -235,7 +237,7 @@ def test_its_figures_reach_pushgateway(tmp_path: Path) -> None:
             return alone.run("curl", "--silent", f"{address}/metrics")
 
         wait(shown, "pushgateway")
-        program = alone.command(sys.executable, str(PROGRAM))
+        program = alone.command(PYTHON, str(PROGRAM))
         with running(program, log, **environment(folder, 0.01, f"{address}\n")) as process:
             wait(lambda: "finished" in log.read_text(), "the end")
             assert process.poll() is None

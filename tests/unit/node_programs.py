@@ -158,6 +158,8 @@ class Programs:
                 return (0 if "active" in states else 3), "".join(f"{state}\n" for state in states), ""
             case ["daemon-reload"]:
                 return 0, "", ""
+            case ["show", "--property", "NRestarts", "--value", name]:
+                return 0, self.known("ends").get(name, "0") + "\n", ""
             case ["start" | "restart" | "reload" as verb, name]:
                 if (self.home / "slow").exists():
                     time.sleep(float((self.home / "slow").read_text()))

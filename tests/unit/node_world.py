@@ -34,6 +34,9 @@ from tests.unit import node_programs
 from tests.unit.node_programs import NAMES, Programs
 from toolchain.packages import python39
 
+QUESTIONS = ("is-active", "show")
+"""What systemctl is asked."""
+
 PROGRAM = """\
 #!/bin/sh
 exec {python} -IS {programs} {home} {aws_home} {name} "$@"
@@ -214,7 +217,7 @@ class World:
         path = self.home / "calls"
         made: list[list[str]] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         path.unlink(missing_ok=True)
-        return [" ".join(call) for call in made if call[0] in names and call[1] != "is-active"]
+        return [" ".join(call) for call in made if call[0] in names and call[1] not in QUESTIONS]
 
     def files(self) -> dict[str, Path]:
         """Files of the node by path."""

@@ -112,6 +112,37 @@ def test_a_service_that_stays_ill_is_told_as_failed(world: World, port: int, mon
     assert str(one.problems["converge"]) == "failed: one is not well: /one answers 503"
 
 
+def test_a_service_that_ends_again_and_again_is_told_soon(world: World, port: int) -> None:
+    """Guards against a bad file that is told after two minutes only, and a count from before its start."""
+    unit = "mlops-ha-one.service"
+    world.put(bundle_key(NODE), three(port, {"one": "bad"}))
+    (world.home / "ends").write_text(json.dumps({unit: "5"}))
+    one = begun()
+    told: list[str] = []
+    for now, ends in enumerate(("5", "7", "8", "nothing")):
+        (world.home / "ends").write_text(json.dumps({unit: ends}))
+        one.step(now * 30)
+        told.append(str(one.problems["converge"]))
+    waits, failed = "waits for one: /one answers 503", "failed: one ends again and again: /one answers 503"
+    assert told == [waits, waits, failed, waits]
+    assert world.calls("systemctl").count(f"systemctl start {unit}") == 1
+
+
+def test_a_round_in_which_nothing_changed_asks_systemd_once(world: World, port: int) -> None:
+    """Guards against a node that works for its agent: each question starts a program."""
+    manifest = {"turn": {"bucket": "bundles", "key": TURN_KEY}}
+    world.put(bundle_key(NODE), three(port, **manifest))
+    one = begun()
+    one.step(0)
+    one.report()
+    assert one.formed
+    one.step(30)
+    (world.home / "calls").unlink()
+    one.converge()
+    calls = [json.loads(line) for line in (world.home / "calls").read_text().splitlines()]
+    assert calls == [["systemctl", "is-active", *(f"mlops-ha-{name}.service" for name in ("one", "two", "three"))]]
+
+
 def test_a_service_that_falls_ill_stops_no_other(world: World, port: int) -> None:
     """Guards against a change that a fault elsewhere keeps away, and a fault that is not told."""
     world.put(bundle_key(NODE), three(port))

@@ -112,7 +112,7 @@ def test_a_worker_saves_its_jobs_when_it_stops_and_keeps_them_when_it_restarts()
     """Guards against a drain that is cut short, and against jobs moved about by every change of configuration."""
     found = said(CLIENT)
     assert (found["leave_on_interrupt"], found["leave_on_terminate"]) == ("true", "false")
-    assert CLIENT.stop_signal == "SIGINT"
+    assert "\nKillSignal=SIGINT\nRestartKillSignal=SIGTERM\n" in CLIENT.unit[1].text
     assert (found["deadline"], found["max_kill_timeout"]) == ('"900s"', '"900s"')
     # Nomad waits five seconds longer for the servers' word, and five more for itself.
     assert CLIENT.stop_seconds > DRAIN_SECONDS + 10
