@@ -40,7 +40,7 @@ status: setup ## both regions, the failover switch, what is replicated
 
 # Three workers on two cores: a run of the engine waits for a third of its time, for the engine or the program.
 test: setup-dev ## run all tests; ends with what was skipped and why, and the counts
-	@.venv/bin/pytest -n 3 --dist loadgroup -rs
+	@.venv/bin/pytest -n 3 -rs
 
 lint: environment-dev ## check style, types and shell files
 	@.venv/bin/ruff check

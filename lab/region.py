@@ -300,7 +300,6 @@ class Region:
         slack: what Slack got.
         mail: what the mail server took.
         environment: what every service's environment begins with, as a machine's own does.
-        calls: the AWS calls in their order: service and operation, as far as the request says so.
     """
 
     def __init__(self, settings: Settings, facts: BundleFacts, made: World, secret: Mapping[Role, Document]) -> None:
