@@ -99,6 +99,13 @@ NOMAD_MANAGEMENT_TOKEN = SecretValue(
     _CONTROL_PLANE,
     "administers Nomad; makes the other tokens, whose secrets Nomad itself chooses",
 )
+AUTOSCALER_NOMAD_TOKEN = SecretValue(
+    "autoscalerNomadToken",
+    SecretKind.UUID,
+    _CONTROL_PLANE,
+    "used by nobody any more: Nomad chooses the secrets of tokens itself. It stays, because what an earlier release"
+    " made is protected, and taking it away would stop the upgrade",
+)
 
 # Monitoring.
 GRAFANA_ADMIN_PASSWORD = SecretValue(

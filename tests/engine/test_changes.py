@@ -80,7 +80,7 @@ PRIMARY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
             ("update", "Group"): 1,
             ("update", "Instance"): 3,  # databases
             ("update", "LoadBalancer"): 1,
-            ("update", "Repository"): 22,
+            ("update", "Repository"): 24,
             ("update", "Secret"): 3,
             ("update", "Vault"): 2,
             ("update", "Volume"): 3,
@@ -95,6 +95,8 @@ PRIMARY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
             ("create", "DnsRecord"): 4,
             ("create", "Ruleset"): 1,
             ("create", "ZoneSetting"): 3,
+            # Its names: at the load balancers, and in Grafana.
+            ("update", "BucketObjectv2"): 5,
             **ANOTHER_PUBLIC_CERTIFICATE,
         },
     ),
@@ -102,7 +104,8 @@ PRIMARY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
         {"versions": {"consul": "1.22.4"}, "database": {"storageGigabytes": 200}},
         {
             **NEW_VERSION_OF_AN_IMAGE,
-            ("update", "BucketObjectv2"): 1,
+            # The list of images, and every node's bundle.
+            ("update", "BucketObjectv2"): 7,
             # Storage.
             ("update", "Instance"): 1,
             ("update", "ParameterGroup"): 1,
@@ -115,6 +118,8 @@ PRIMARY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
             ("create", "Record"): 10,
             ("delete", "Record"): 10,
             ("update", "HealthCheck"): 1,
+            # Names, at the load balancers and in Grafana.
+            ("update", "BucketObjectv2"): 5,
             **ANOTHER_PUBLIC_CERTIFICATE,
         },
     ),
@@ -137,6 +142,8 @@ STANDBY: dict[str, tuple[dict[str, Any], dict[tuple[str, str], int]]] = {
             ("update", "LogGroup"): 1,
             ("update", "Group"): 1,
             ("replace", "TopicSubscription"): 1,
+            # Alertmanager's receivers, on the servers.
+            ("update", "BucketObjectv2"): 3,
         },
     ),
     "workers, type of the servers": (

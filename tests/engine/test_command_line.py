@@ -27,7 +27,7 @@ class Checkout:
         listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True)
         for name in listed.stdout.split("\0"):
-            if name.endswith((".py", ".yaml")) and not name.startswith("tests/") and (ROOT / name).is_file():
+            if name.endswith((".j2", ".py", ".yaml")) and not name.startswith("tests/") and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         for name in ("go.mod", "go.sum"):

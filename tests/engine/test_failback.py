@@ -81,6 +81,8 @@ STAND_BY = {
     ("forget", LOG_GROUP): 1,
     ("create", ALARM): 2,
     ("delete", ALARM): 3,
+    # The servers are told of the new database.
+    ("update", OBJECT): 3,
 }
 AT_THE_END = {
     # The first generation, which is the program's no more and holds what was never replicated.

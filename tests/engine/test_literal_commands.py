@@ -85,7 +85,7 @@ def test_the_commands_of_the_readme(run: Terminal, home: Path) -> None:
     for name in SECRETS:
         assert f"pulumi config set --secret {name} --stack prod" in missing
         run(f"pulumi config set --secret {name} value-of-{name} --stack prod")
-    assert re.search(r"\+ [34]\d\d to create", run("pulumi preview --stack prod"))
+    assert re.search(r"\+ [45]\d\d to create", run("pulumi preview --stack prod"))
     # One stack is typed to its end, the smaller one; its primary was deployed by our own driver.
     other = stack_of("prod", home).cloud()
     run.deploy(resource for resource in other.all() if resource.urn.startswith("urn:pulumi:prod::"))

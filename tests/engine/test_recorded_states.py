@@ -12,6 +12,9 @@ from tests.engine.conftest import stack_of, succeeded
 from tests.recorded import releases, restore
 from tests.stateful import destroyed
 
+NEW = ("-repositories-postgres-exporter", "-images-postgres-exporter")
+"""Ends of the names of what later releases have besides: images that earlier ones did not run."""
+
 
 def test_a_release_is_recorded() -> None:
     """A check of upgrades that checks nothing because there is nothing to upgrade from."""
@@ -29,4 +32,4 @@ def test_an_upgrade_loses_nothing_that_holds_state(release: str, stack: str, tmp
     assert destroyed(result) == []
     # What would be made instead of what is there shows as a creation.
     made = [step.name for step in result.steps if step.operation == "create" and step.type in STATEFUL]
-    assert made == []
+    assert [name for name in made if not name.endswith(NEW)] == []

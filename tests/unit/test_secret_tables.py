@@ -60,7 +60,7 @@ def test_the_control_plane_reads_all_but_the_public_login_and_certificate() -> N
 def test_every_token_can_be_registered() -> None:
     """Guards against an agent whose token is in its secret and unknown to Consul."""
     tokens = [value for value in GENERATED if value.kind is SecretKind.UUID]
-    assert len(tokens) == 8
+    assert len(tokens) == 9
     assert [value.name for value in tokens if Role.CONTROL_PLANE not in value.readers] == []
 
 
