@@ -1,7 +1,7 @@
 # Aliases of the command line, and what gets a fresh machine to the point where it works.
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help setup preview up destroy test lint format bench requirements environment-dev setup-dev failover failback status
+.PHONY: help setup preview up destroy test cluster lint format bench requirements environment-dev setup-dev failover failback status
 
 # Any Python of 3.11 or newer: `make preview PYTHON=python3.13`.
 PYTHON ?= python3
@@ -39,8 +39,12 @@ status: setup ## both regions, the failover switch, what is replicated
 	@.venv/bin/mlops-ha status
 
 # Three workers on two cores: a run of the engine waits for a third of its time, for the engine or the program.
-test: setup-dev ## run all tests; ends with what was skipped and why, and the counts
-	@.venv/bin/pytest -n 3 -rs
+test: setup-dev ## run all tests but those of `make cluster`; ends with what was skipped and why, and the counts
+	@.venv/bin/pytest -n 3 --dist loadgroup -rs --ignore=tests/cluster
+
+# By itself: an election that waits for another test's processor proves nothing.
+cluster: setup-dev ## boot a whole region on this machine and test it
+	@.venv/bin/pytest -rs tests/cluster
 
 lint: environment-dev ## check style, types and shell files
 	@.venv/bin/ruff check
