@@ -313,20 +313,22 @@ def test_nothing_is_left_of_a_test_that_is_killed(tmp_path: Path) -> None:
         "    assert node.run('mount', '/dev/sdf', '/srv').returncode == 0\n"
         "    print(r.world.pid, node.pid, flush=True)\n    time.sleep(3600)\n"
     )
-    before = _loop_devices()
+    before = _loop_devices("control-plane-2")
     process = subprocess.Popen(
         [sys.executable, script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     pids = [int(word) for word in process.stdout.readline().split()]
     assert len(pids) == 2
-    assert _loop_devices() - before
+    assert _loop_devices("control-plane-2") - before
     process.kill()
     process.wait()
     process.stdout.close()
     ends = time.monotonic() + 20
-    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) or _loop_devices() - before:
-        assert time.monotonic() < ends, (left, _loop_devices() - before)
+    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) or _loop_devices(
+        "control-plane-2"
+    ) - before:
+        assert time.monotonic() < ends, left
         time.sleep(0.05)
     assert not Path("/mnt/nodes").exists()
 
@@ -337,6 +339,15 @@ def reported(node: NodeMachine) -> str:
     return "" if report is None else report.instance
 
 
-def _loop_devices() -> set[str]:
-    """The loop devices of this machine that stand for a file."""
-    return {place.parent.name for place in Path("/sys/block").glob("loop*/loop")}
+def _loop_devices(node: str) -> set[str]:
+    """The loop devices of this machine that are a node's volume: other tests have nodes of other names."""
+    files = Path("/sys/block").glob("loop*/loop/backing_file")
+    return {place.parent.parent.name for place in files if node in _text(place)}
+
+
+def _text(place: Path) -> str:
+    # A device may be given back meanwhile.
+    try:
+        return place.read_text()
+    except OSError:
+        return ""
