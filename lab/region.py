@@ -66,6 +66,7 @@ from lab.metadata import ADDRESS, SENT_ON, SERVED_PORT, Machine, handler
 from lab.mirror import forget
 from lab.namespaces import GROUND, World, inner_pid, listening, peer_of, world
 from lab.postgres import postgres
+from lab.tree import NODE_PROGRAMS
 from toolchain import packages, tools
 
 AWS_PORT = 4566
@@ -84,17 +85,6 @@ BOOT_SECONDS = 30.0
 
 VOLUME_BYTES = 512 << 20
 """Size of a data volume: above the 300 MB that mkfs.xfs insists on. What is not written takes no memory."""
-
-PROGRAMS = {
-    "consul": "consul",
-    "nomad": "nomad",
-    "nomad-autoscaler": "nomad-autoscaler",
-    "prometheus": "prometheus",
-    "alertmanager": "alertmanager",
-    "node_exporter": "node_exporter",
-    "postgres_exporter": "postgres_exporter",
-}
-"""Programs that images hold, and the tool that each is."""
 
 JOB_PROGRAMS = {"pushgateway": "pushgateway"}
 """Programs that jobs run, and the tool that each is: on workers, in the place of the jobs' images."""
@@ -537,7 +527,7 @@ class Region:
             "volume": volume,
             "hosts": "".join(f"{line}\n" for line in lines),
             "images": {entry["repository"]: entry["digest"] for entry in self._index.values()},
-            "programs": {name: str(tools.find(tool)) for name, tool in PROGRAMS.items()},
+            "programs": {name: str(tools.find(tool)) for name, tool in NODE_PROGRAMS.items()},
             "job_programs": {name: str(tools.find(tool)) for name, tool in JOB_PROGRAMS.items()} if works else {},
             "packages": sorted({package for needed in PACKAGES.values() for package in needed}),
             "accounts": sorted(account.name for account in ACCOUNTS if account.number),

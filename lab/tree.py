@@ -16,6 +16,17 @@ from lab import overlay
 from lab.documents import Document
 from lab.overlay import MEMORY, PLAN
 
+NODE_PROGRAMS = {
+    "consul": "consul",
+    "nomad": "nomad",
+    "nomad-autoscaler": "nomad-autoscaler",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "node_exporter": "node_exporter",
+    "postgres_exporter": "postgres_exporter",
+}
+"""Programs that images of nodes' services hold, and the tool that each is."""
+
 DOCKER = "/usr/bin/docker"
 """Where units find Docker."""
 

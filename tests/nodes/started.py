@@ -13,7 +13,7 @@ from pathlib import Path
 from configs.bundle import services
 from configs.manifest import File
 from configs.tables.paths import PROGRAMS
-from tests.nodes.world import PROGRAMS as PROGRAM_TOOLS
+from lab.tree import NODE_PROGRAMS
 from tests.nodes.world import bundle_of, context_of, laid
 from toolchain import tools
 
@@ -140,7 +140,7 @@ def started(
         "sh",
         "-c",
         'mount --bind "$0" "$1" && shift && exec "$@"',
-        str(tools.find(PROGRAM_TOOLS[name_of_program])),
+        str(tools.find(NODE_PROGRAMS[name_of_program])),
     ]
     command = place.command(*bound, program, *own, program, *service.arguments, network=False)
     log = folder / "log"

@@ -13,7 +13,7 @@ from configs.manifest import Bundle
 from configs.nodes import Node, nodes
 from configs.settings.model import Settings
 from lab.documents import Document, documents
-from lab.tree import command, entries, write
+from lab.tree import NODE_PROGRAMS, command, entries, write
 from tests.unit.mocks import stack_settings
 from toolchain import tools
 
@@ -78,18 +78,6 @@ class Laid:
 def laid(folder: Path, stack: str, node: str, changed: Bundle | None = None) -> Laid:
     """Lay a node's files: its bundle, or a changed one."""
     found = changed or bundle_of(stack, node)
-    programs = {name: tools.find(tool) for name, tool in PROGRAMS.items()}
+    programs = {name: tools.find(tool) for name, tool in NODE_PROGRAMS.items()}
     write(folder, entries(found, documents_of(stack), programs))
     return Laid(folder)
-
-
-PROGRAMS = {
-    "consul": "consul",
-    "nomad": "nomad",
-    "nomad-autoscaler": "nomad-autoscaler",
-    "prometheus": "prometheus",
-    "alertmanager": "alertmanager",
-    "node_exporter": "node_exporter",
-    "postgres_exporter": "postgres_exporter",
-}
-"""Programs of nodes, and the tool that each is."""
