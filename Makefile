@@ -38,12 +38,12 @@ failback: setup ## go home to the primary region, planned (docs/runbooks/failbac
 status: setup ## both regions, the failover switch, what is replicated
 	@.venv/bin/mlops-ha status
 
-# Three workers on two cores: a run of the engine waits for a third of its time, for the engine or the program.
-test: setup-dev ## run all tests but those of `make cluster`; ends with what was skipped and why, and the counts
-	@.venv/bin/pytest -n 3 --dist loadgroup -rs --ignore=tests/cluster
+# Four workers on two cores: one has the region of tests/cluster and waits for it, and a run of the engine waits for a
+# third of its time, for the engine or the program.
+test: setup-dev ## run all tests; ends with what was skipped and why, and the counts
+	@.venv/bin/pytest -n 4 -rs
 
-# By itself: an election that waits for another test's processor proves nothing.
-cluster: setup-dev ## boot a whole region on this machine and test it
+cluster: setup-dev ## run only the tests of a whole region, booted on this machine
 	@.venv/bin/pytest -rs tests/cluster
 
 lint: environment-dev ## check style, types and shell files

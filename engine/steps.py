@@ -23,6 +23,9 @@ BUILDING_BLOCKS = ("EncryptionKeyReplica", "ImageRepositories", "Machine", "Priv
 PROTECTED = ("cannot be deleted\nbecause it is protected", "currently marked for protection")
 """What the engine says when it would not delete, or not replace, what is protected."""
 
+SECRET_MARK = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (what marks one)
+"""What stands beside each secret in a state and on the wire: SecretSig in sdk/go/common/resource/sig of Pulumi."""
+
 LOOK_UP_FAILED = "python inline source runtime error: invoke of "
 """How the SDK begins when a look-up is refused."""
 

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
 from ipaddress import IPv4Address
@@ -145,6 +146,7 @@ class NodeMachine:
         self._region = region
         self.node, self.name, self.address, self.machine = node, name, address, machine
         self._members: Members | None = None
+        self._switched_on = datetime.max.replace(tzinfo=UTC)
         self._lock = threading.Lock()
 
     @property
@@ -184,6 +186,7 @@ class NodeMachine:
             world.path(self.folder).mkdir(parents=True, exist_ok=True)
             plan = world.path(f"{self.folder}/plan.json")
             plan.write_text(json.dumps(self._region.plan(self)))
+            self._switched_on = datetime.now(UTC)
             self._members = self._region.switch_on(self)
 
     def kill(self) -> None:
@@ -272,10 +275,14 @@ class NodeMachine:
         return frozenset(found)
 
     def report(self) -> Report | None:
-        """Return the node's last report; None when there is none yet."""
+        """Return the node's last report since it was switched on; None when there is none yet."""
         name = self.name if self.node.role is not NodeRole.WORKER else f"{WORKER.name}-{self.machine.instance}"
-        text = self._region.object_of(BUNDLES_BUCKET, report_key(name))
-        return None if text is None else Report.from_json(text)
+        with self._region.aws:
+            bucket = self._region.names.bucket(BUNDLES_BUCKET)
+            found = self._region.backend("s3").get_object(bucket, report_key(name))
+            if found is None or found.last_modified.replace(tzinfo=UTC) < self._switched_on:
+                return None
+            return Report.from_json(found.value.decode())
 
 
 class Region:

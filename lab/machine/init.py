@@ -51,7 +51,8 @@ class Processes:
         with self._lock:
             process = subprocess.Popen[bytes](words, start_new_session=True, **given)
             self._own.add(process.pid)
-            return process
+        urge(process.pid)
+        return process
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
         """Wait until a process ends; return its code."""
@@ -77,6 +78,17 @@ class Processes:
                     continue
             # Who started it is about to take its code.
             time.sleep(LOOK_SECONDS)
+
+
+def urge(leader: int) -> None:
+    """Make a session as urgent as this process is.
+
+    Where the kernel groups processes by session, niceness counts within a session only, and a new one has none
+    (autogroup in sched(7)).
+    """
+    # The process may have ended, and the kernel may not group.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{leader}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def session_of(leader: int) -> list[int]:

@@ -20,12 +20,16 @@ URGENCY = -10
 """Niceness of everything in the region: machines have their cores to themselves, whatever else is tested beside."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Region]:
     """The primary region: three servers, two load balancers, three workers, its database and the world around it."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
     # Of this thread, and of all that it starts.
     os.setpriority(os.PRIO_PROCESS, 0, URGENCY)
     database: Path = tmp_path_factory.mktemp("database")
-    with region(stack_settings("prod"), agent=agent_text(), database=database) as running:
-        running.until(running.healthy, FORMED_SECONDS, "every node is healthy")
-        yield running
+    try:
+        with region(stack_settings("prod"), agent=agent_text(), database=database) as running:
+            running.until(running.healthy, FORMED_SECONDS, "every node is healthy")
+            yield running
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)

@@ -17,11 +17,11 @@ import pytest
 
 from configs.alertmanager.service import PEER_SECONDS
 from configs.context import Context
-from configs.nodes import WORKER, NodeRole, report_key
+from configs.nodes import WORKER, NodeRole
 from configs.tables import metrics
 from configs.tables.certificates import LOOPBACK_ADDRESS
 from configs.tables.flows import ALERTMANAGER, PROMETHEUS, PUSHGATEWAY, Flow, Role
-from configs.tables.names import BUNDLES_BUCKET, PublicNames, Service
+from configs.tables.names import PublicNames, Service
 from engine.stack_files import ROOT
 from lab.namespaces import GROUND, within
 from lab.region import NodeMachine, Region
@@ -246,10 +246,6 @@ def test_a_lost_worker_ends_no_training(cluster: Region) -> None:
     lost.kill()
     reached = kept_step(cluster)
     assert reached >= STEPS_PER_CHECKPOINT
-    with cluster.aws:
-        # Its last report, which says that it is well.
-        bucket = cluster.names.bucket(BUNDLES_BUCKET)
-        cluster.backend("s3").delete_object(bucket, report_key(f"{WORKER.name}-{lost.name}"))
     cluster.until(lambda: kept_step(cluster) > reached, SECONDS, "the training goes on")
     after = running(cluster, "training")
     assert after is not None

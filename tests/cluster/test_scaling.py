@@ -11,20 +11,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from configs.nodes import NodeRole
+from configs.nodes import WORKER, NodeRole
 from configs.nomad_autoscaler.service import LOCK_PATH, NAME
+from configs.tables.certificates import LOOPBACK_ADDRESS
+from configs.tables.flows import PROMETHEUS
 from configs.tables.names import Service
 from lab import autoscaling
 from lab.autoscaling import WAITING
-from lab.region import Region
-from tests.cluster.ask import administer
+from lab.region import NotThere, Region
+from tests.cluster.ask import administer, ask
 
 LOOKED_SECONDS = 120
 """Longest until the autoscaler has looked twice: it looks every 10 seconds, and a lock that was held by a server that
 was restarted is asked for every 33 seconds."""
 
-OUT_SECONDS = 90
-"""Longest until a load is answered: Nomad's figures, Prometheus and the autoscaler need up to 35 seconds together."""
+OUT_SECONDS = 180
+"""Longest until a load is answered: Nomad's figures, Prometheus and the autoscaler need up to 35 seconds together; a
+Prometheus that has just been restarted, and finds no worker in Consul at once, waits for Consul for two minutes."""
 
 JOINED_SECONDS = 110
 """Longest until a new worker is healthy: 15 seconds on an idle machine, 60 with ten processes for each core. It is
@@ -126,7 +129,20 @@ def clients(cluster: Region) -> dict[str, str]:
 
 def names(cluster: Region) -> set[str]:
     """What Nomad and Consul call the machines of the group."""
-    return {f"worker-{instance}" for instance in states(cluster)}
+    return {f"{WORKER.name}-{instance}" for instance in states(cluster)}
+
+
+def allocated(cluster: Region) -> dict[str, Any]:
+    """How much of the workers is allocated, as each Prometheus has it."""
+    url = f"http://{LOOPBACK_ADDRESS}:{PROMETHEUS.port}/api/v1/query"
+    query = ("--get", "--data-urlencode", "query=nomad_client_allocated_cpu")
+    return {server.name: ask(server, url, *query).json for server in cluster.of(NodeRole.CONTROL_PLANE)}
+
+
+def members(cluster: Region) -> set[str]:
+    """The workers that Consul knows."""
+    found = administer(cluster, Service.CONSUL, "/v1/catalog/nodes").json
+    return {one["Node"] for one in found if one["Node"].startswith(f"{WORKER.name}-")}
 
 
 def locks(cluster: Region) -> list[tuple[str, str]]:
@@ -137,7 +153,7 @@ def locks(cluster: Region) -> list[tuple[str, str]]:
 
 def moved(cluster: Region, name: str, gone: str) -> tuple[str, str]:
     """What became of a job's part on a worker that is gone."""
-    [found] = [one for one in allocations(cluster, name) if one["NodeName"] == f"worker-{gone}"]
+    [found] = [one for one in allocations(cluster, name) if one["NodeName"] == f"{WORKER.name}-{gone}"]
     return found["ClientStatus"], found["DesiredDescription"]
 
 
@@ -168,7 +184,11 @@ def test_the_workers_follow_the_load(cluster: Region) -> None:
     with ExitStack() as jobs:
         load = jobs.enter_context(ExitStack())
         load.enter_context(job(cluster, "scaling-load", count=3, megahertz=min(free) * 8 // 10))
-        cluster.until(lambda: desired(cluster) != 3, OUT_SECONDS, "the group grows")
+        try:
+            cluster.until(lambda: desired(cluster) != 3, OUT_SECONDS, "the group grows")
+        except NotThere as error:
+            error.add_note(str(allocated(cluster)))
+            raise
         assert desired(cluster) == 4
         [new] = states(cluster).keys() - first.keys()
         cluster.until(lambda: cluster.node(new).runs, JOINED_SECONDS, "the fourth machine is switched on")
@@ -211,5 +231,4 @@ def test_the_workers_follow_the_load(cluster: Region) -> None:
 
     # What is left is as well as before.
     cluster.until(cluster.healthy, JOINED_SECONDS, "the others are healthy")
-    members = administer(cluster, Service.CONSUL, "/v1/catalog/nodes").json
-    assert {one["Node"] for one in members if one["Node"].startswith("worker-")} == names(cluster)
+    cluster.until(lambda: members(cluster) == names(cluster), STARTED_SECONDS, "Consul knows the three, and no other")

@@ -30,6 +30,7 @@ from configs.settings.model import Settings
 from configs.settings.parse import SECRETS, parse_settings
 from configs.settings.problem import BLOCK
 from configs.tables.names import PROJECT
+from engine.steps import SECRET_MARK
 from offline.language_host import quick_sdk
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +172,7 @@ def _registered(request: resource_pb2.RegisterResourceRequest) -> Registered:
 
 def secret(value: object) -> dict[str, Any]:
     """What a value that is marked as secret looks like on the wire."""
-    return {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": value}
+    return {"4dabf18193072939515e22adb298388d": SECRET_MARK, "value": value}
 
 
 def _computed(one: Registered, secrets: Sequence[str]) -> dict[str, Any]:
