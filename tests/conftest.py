@@ -8,19 +8,21 @@ import pytest
 from typing_extensions import override
 from xdist.scheduler import LoadScopeScheduling
 
-REGION = "tests/cluster/"
-"""Tests of one region: one process runs them, one after another. They mostly wait, and so begin first."""
+REGION, ENGINE = "tests/cluster/", "tests/engine/"
 
 
 class _Shared(LoadScopeScheduling):
-    """Sends the tests of the region to one process, and every other test to whoever has time.
+    """Sends a file's tests to one process, as they share what it prepared, and all of the region's.
 
-    Groups by mark (``--dist loadgroup``) have no effect with pytest 9.2 and xdist 3.8.
+    The region's mostly wait, and begin first. A test of the engine takes seconds, some of them minutes: each goes to
+    whoever has time. Groups by mark (``--dist loadgroup``) have no effect with pytest 9.2 and xdist 3.8.
     """
 
     @override
     def _split_scope(self, nodeid: str) -> str:
-        return REGION if nodeid.startswith(REGION) else nodeid
+        if nodeid.startswith(REGION):
+            return REGION
+        return nodeid if nodeid.startswith(ENGINE) else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Return who shares out the tests: in their order, so that the many short unit tests come last."""
+    """Return who shares out the tests: in their order, so that the short unit tests come last and even things out."""
     config.option.loadscopereorder = False
     return _Shared(config, log)
