@@ -11,7 +11,6 @@ import base64
 import json
 import re
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -29,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from configs.tables.names import HEALTH_PATH, PublicNames, Service
+from lab.documents import load
 
 LOOPBACK = "127.0.0.1"
 
@@ -302,12 +301,7 @@ def open_door(door: Door, certificate: ServerCertificate, port: int = 0) -> Gene
         OSError: the address cannot be had.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        # The module takes certificates from files alone.
-        chain = Path(folder) / "chain.pem"
-        chain.touch(mode=0o600)
-        chain.write_text(f"{certificate.private_key}\n{certificate.certificate}")
-        context.load_cert_chain(chain)
+    load(context, certificate.certificate, certificate.private_key)
     server = _Server(door, context, port)
     door.https_port = server.server_port
     with _running(server):

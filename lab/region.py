@@ -17,7 +17,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -60,7 +59,7 @@ from configs.tables.secrets import DATABASE_PASSWORD
 from configs.tables.versions import VERSIONS, image, images
 from configs.user_data import user_data
 from lab import autoscaling
-from lab.documents import EXTERNAL_VALUES, Authority, Document, documents
+from lab.documents import EXTERNAL_VALUES, Authority, Document, documents, load
 from lab.doorkeeper import Doorkeeper, Mail, Message, http, mail_server, slack
 from lab.machine import aws
 from lab.metadata import ADDRESS, SENT_ON, SERVED_PORT, Machine, handler
@@ -500,7 +499,6 @@ class Region:
         return "Terminated"
 
     def _machine(self, instance: str, node: Node, address: IPv4Address, zone: int) -> Machine:
-        numbers = [0x02, 0x00, *address.packed]
         return Machine(
             instance=instance,
             node=node.name,
@@ -512,7 +510,7 @@ class Region:
             instance_type=autoscaling.TYPE,
             image=self.settings.location.image_id,
             hostname=f"ip-{str(address).replace('.', '-')}.{self.names.region}.compute.internal",
-            hardware_address=":".join(f"{number:02x}" for number in numbers),
+            hardware_address=_hardware_address(address),
         )
 
     def plan(self, node: NodeMachine) -> dict[str, Any]:
@@ -698,7 +696,9 @@ def region(
             "ip",
             "-batch",
             "-",
-            stdin="link add region type bridge\n"
+            # Unless it is given, its hardware address is that of a machine's link, and changes when that machine
+            # goes: the others would send to the old one for up to a minute.
+            stdin=f"link add region address {_hardware_address(running.address)} type bridge\n"
             f"addr add {address}/{settings.location.cidr.prefixlen} dev region\nlink set region up\n",
         )
         made.path(f"{GROUND}/nodes").mkdir()
@@ -730,6 +730,11 @@ def region(
         running.until(made.path(f"{GROUND}/aws.sock").exists, BOOT_SECONDS, "the AWS CLI is not ready")
         _boot(boots)
         yield running
+
+
+def _hardware_address(address: IPv4Address) -> str:
+    """A locally administered one, as nobody else in the region has it."""
+    return ":".join(f"{number:02x}" for number in (0x02, 0x00, *address.packed))
 
 
 def _boot(machines: Sequence[NodeMachine]) -> None:
@@ -790,10 +795,7 @@ def _outside(running: Region) -> Generator[None]:
     # The first name is the subject's too, which has room for 64 characters.
     certificate = running.authority.issue((slack_host, *running.hosts), (running.address,))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(certificate.certificate + certificate.private_key)
-        file.flush()
-        context.load_cert_chain(file.name)
+    load(context, certificate.certificate, certificate.private_key)
     ports = (AWS_PORT, HTTPS_PORT, HTTP_PORT, SMTP_OUT.port)
     plain, secure, hooks, mail = listening(running.world.pid, [(address, port) for port in ports])
     with ExitStack() as stack:

@@ -6,6 +6,7 @@ import fcntl
 import gc
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,16 @@ def lose_the_primary(home: Path) -> None:
     cloud.close()
     for path in (home / "state" / ".pulumi" / "stacks" / "mlops-ha").glob("prod.*"):
         path.unlink()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Have what is temporary in a folder of pytest: a killed process leaves it, as the forkserver does its socket."""
+    with pytest.MonkeyPatch.context() as patch:
+        # A short name: what a socket is called has room for 107 characters (unix(7)).
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(autouse=True)

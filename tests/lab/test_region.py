@@ -16,8 +16,8 @@ import pytest
 from configs.nodes import NodeRole
 from configs.tables.flows import Role
 from configs.tables.names import BUNDLES_BUCKET
-from lab.namespaces import children
-from lab.region import NodeMachine, NotThere, Region, Socket, region
+from lab.namespaces import children, die_with_parent
+from lab.region import VOLUME_BYTES, NodeMachine, NotThere, Region, Socket, region
 from tests.unit.mocks import ROOT, stack_settings
 
 SERVER, BALANCER, WORKER = "control-plane-1", "load-balancer-haproxy", "worker"
@@ -64,6 +64,10 @@ StateDirectory=tried
 Restart=always
 RestartSec=0.1
 """
+
+
+OWN_BYTES = VOLUME_BYTES + 4096
+"""Size of a volume that no other test has: tests that run beside it have nodes of the same names."""
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +309,8 @@ def test_nothing_is_left_of_a_test_that_is_killed(tmp_path: Path) -> None:
     """A killed test whose machines go on, or whose disks stay taken."""
     script = tmp_path / "killed.py"
     script.write_text(
-        "import sys, time\n"
+        "import sys, time\nimport lab.region\n"
+        f"lab.region.VOLUME_BYTES = {OWN_BYTES}\n"
         "from lab.region import region\nfrom tests.unit.mocks import stack_settings\n"
         "with region(stack_settings('prod'), agent='import time; time.sleep(3600)', only=['control-plane-2']) as r:\n"
         "    node = r.node('control-plane-2')\n"
@@ -313,21 +318,24 @@ def test_nothing_is_left_of_a_test_that_is_killed(tmp_path: Path) -> None:
         "    assert node.run('mount', '/dev/sdf', '/srv').returncode == 0\n"
         "    print(r.world.pid, node.pid, flush=True)\n    time.sleep(3600)\n"
     )
-    before = _loop_devices("control-plane-2")
     process = subprocess.Popen(
-        [sys.executable, script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+        [sys.executable, script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        # This test may be killed as well.
+        preexec_fn=die_with_parent,
     )
-    assert process.stdout is not None
-    pids = [int(word) for word in process.stdout.readline().split()]
-    assert len(pids) == 2
-    assert _loop_devices("control-plane-2") - before
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        assert process.stdout is not None
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 2
+        assert len(_loop_devices(OWN_BYTES)) == 1
+    finally:
+        process.kill()
+        process.communicate()
     ends = time.monotonic() + 20
-    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) or _loop_devices(
-        "control-plane-2"
-    ) - before:
+    while left := [*(pid for pid in pids if Path(f"/proc/{pid}").exists()), *_loop_devices(OWN_BYTES)]:
         assert time.monotonic() < ends, left
         time.sleep(0.05)
     assert not Path("/mnt/nodes").exists()
@@ -339,10 +347,11 @@ def reported(node: NodeMachine) -> str:
     return "" if report is None else report.instance
 
 
-def _loop_devices(node: str) -> set[str]:
-    """The loop devices of this machine that are a node's volume: other tests have nodes of other names."""
-    files = Path("/sys/block").glob("loop*/loop/backing_file")
-    return {place.parent.parent.name for place in files if node in _text(place)}
+def _loop_devices(size: int) -> list[str]:
+    """The loop devices of this machine that are as large."""
+    # It counts in sectors of 512 bytes, whatever the disk's are (Documentation/ABI/stable/sysfs-block of Linux).
+    sizes = Path("/sys/block").glob("loop*/size")
+    return [place.parent.name for place in sizes if _text(place) == f"{size // 512}\n"]
 
 
 def _text(place: Path) -> str:

@@ -62,7 +62,7 @@ def started(folder: Path, case: Case) -> dict[str, Any]:
         mount --bind {Path(world.tools.find(NAME)).parent} {program}
         printf '%s' '{token.text.replace("${secret}", "its-secret")}' > {token.path}
         chown {running.account.number} {token.path} && chmod {token.mode} {token.path}
-        exec {around} setpriv --reuid {running.account.number} \
+        exec {around} setpriv --pdeathsig=KILL --reuid {running.account.number} \
             --regid {running.account.number} --clear-groups {program}/{NAME} {" ".join(running.arguments)}
     """
     for part in (folder, *folder.parents[:2]):

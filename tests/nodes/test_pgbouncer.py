@@ -16,6 +16,7 @@ from configs.database import NAME
 from configs.pgbouncer.service import CONFIGURATION, connections
 from configs.tables import flows
 from configs.tables.flows import Role
+from lab.namespaces import die_with_parent
 from lab.postgres import Database, postgres
 from lab.tree import Entry, command, entries, write
 from tests.nodes.world import FACTS, NODES, bundle_of, context_of, documents_of
@@ -117,7 +118,9 @@ def pooling(folder: Path, file: str, addresses: tuple[str, ...]) -> Generator[Po
     hosts = Entry("/etc/hosts", f"{addresses[0]} {FACTS.database_address}\n", "0644", 0)
     write(folder / "node", [*entries(bundle_of(stack, node), documents_of(stack), {}), hosts])
     account = str(service.account.number)
-    drop = ["setpriv", "--reuid", account, "--regid", account, "--clear-groups", "--no-new-privs", "--"]
+    # Whoever becomes another account has to be told again whose end is its own.
+    drop = ["setpriv", "--pdeathsig=KILL", "--reuid", account, "--regid", account]
+    drop += ["--clear-groups", "--no-new-privs", "--"]
     log = folder / "pgbouncer.log"
     with ExitStack() as stacked:
         within = stacked.enter_context(network())
@@ -133,6 +136,7 @@ def pooling(folder: Path, file: str, addresses: tuple[str, ...]) -> Generator[Po
             stderr=subprocess.STDOUT,
             text=True,
             env=ENVIRONMENT,
+            preexec_fn=die_with_parent,
         )
         stacked.enter_context(ended(process))
         pooler = Pooler(within, databases, password, process, log)

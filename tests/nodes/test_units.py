@@ -3,10 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,6 +12,7 @@ from configs.manifest import Bundle, File
 from configs.tables.accounts import ACCOUNTS, ROOT
 from configs.tables.paths import ACCOUNTS_FILE, UNITS
 from configs.user_data import ENVIRONMENT_FILE, SERVICE, UNIT
+from lab.namespaces import GROUND
 from tests.nodes.world import NODES, SECONDS, bundle_of, laid
 from tests.unit.test_service import BINARY
 
@@ -87,38 +86,32 @@ MANAGER = ("/lib/systemd/systemd", "--test", "--user", "--unit=nasty.service", "
 """systemd that reads units, prints what it has read and starts nothing."""
 
 
-@pytest.fixture
-def open_folder() -> Generator[Path]:
-    """A folder that another account may enter and write to: those of pytest are its user's alone."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o777)
-        yield folder
-
-
-def test_systemd_reads_the_arguments_that_were_meant(open_folder: Path) -> None:
+def test_systemd_reads_the_arguments_that_were_meant(tmp_path: Path) -> None:
     """Guards against a reading of systemd's rules that systemd does not share."""
-    program = open_folder / "program"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    # Another account reads and writes it, but may not enter the folder that it is in.
+    tmp_path.chmod(0o777)
+    elsewhere = ["unshare", "--mount", "sh", "-c", f'mount --bind "$0" {GROUND} && exec "$@"', str(tmp_path)]
+    program = f"{GROUND}/program"
+    (tmp_path / "program").write_text("#!/bin/sh\n")
+    (tmp_path / "program").chmod(0o755)
     text = replace(BINARY, arguments=NASTY).unit[1].text
     # A user's manager, which any account may run, changes to no other account. Here it has this one unit.
     lines = [line for line in text.splitlines() if not line.startswith(("User=", "Group="))]
-    unit = "\n".join(lines).replace("/opt/mlops-ha/bin/prometheus", str(program))
+    unit = "\n".join(lines).replace("/opt/mlops-ha/bin/prometheus", program)
     unit = unit.replace("[Unit]", "[Unit]\nDefaultDependencies=no")
-    (open_folder / "nasty.service").write_text(unit)
+    (tmp_path / "nasty.service").write_text(unit)
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--clear-groups", *MANAGER],
-        env={"PATH": os.environ["PATH"]} | dict.fromkeys(("XDG_RUNTIME_DIR", "SYSTEMD_UNIT_PATH"), str(open_folder)),
+        [*elsewhere, "setpriv", "--reuid=65534", "--clear-groups", *MANAGER],
+        env={"PATH": os.environ["PATH"]} | dict.fromkeys(("XDG_RUNTIME_DIR", "SYSTEMD_UNIT_PATH"), GROUND),
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
     )
-    [command] = re.findall(rf"Command Line: ({re.escape(str(program))} .*)", done.stdout)
+    [command] = re.findall(rf"Command Line: ({re.escape(program)} .*)", done.stdout)
     # It prints words so that a shell reads them back.
     words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
-    assert words.stdout.split("\0") == [str(program), *NASTY, ""]
+    assert words.stdout.split("\0") == [program, *NASTY, ""]
 
 
 @pytest.mark.parametrize("node", ["control-plane-1", "load-balancer-haproxy", "load-balancer-nginx", "worker"])

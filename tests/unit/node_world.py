@@ -30,6 +30,8 @@ from configs.manifest import FORMAT
 from configs.nodes import AGENT_KEY
 from configs.reports import Report
 from configs.tables.names import TURN_KEY
+from lab.documents import load
+from lab.namespaces import die_with_parent
 from tests.unit import node_programs
 from tests.unit.node_programs import NAMES, Programs
 from toolchain.packages import python39
@@ -84,14 +86,8 @@ class Authority:
 
 
 def loaded(context: ssl.SSLContext, certificate: str, key: str) -> ssl.SSLContext:
-    """A context with a certificate; OpenSSL reads files alone."""
-    folder = Path("/dev/shm")
-    path = folder / f"mlops-ha-test-{id(context)}-{time.monotonic_ns()}.pem"
-    path.write_text(certificate + key)
-    try:
-        context.load_cert_chain(path)
-    finally:
-        path.unlink()
+    """A context with a certificate."""
+    load(context, certificate, key)
     return context
 
 
@@ -296,14 +292,24 @@ def small_bundle(files: dict[str, list[str]] | None = None, **changes: Any) -> s
     )
 
 
-def started(world: World, address: str) -> subprocess.Popen[str]:
-    """The agent as a node runs it, with nothing in its environment but what systemd gives."""
+@contextmanager
+def started(world: World, address: str) -> Generator[subprocess.Popen[str]]:
+    """The agent as a node runs it, with nothing in its environment but what systemd gives; killed with the block."""
     program = world.home / "agent.py"
     program.write_text(agent_text())
     variables = world.environment | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
-    return subprocess.Popen(
-        [python(), "-I", program], env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    with subprocess.Popen(
+        [python(), "-I", program],
+        env=variables,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def python() -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
+import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -25,7 +28,7 @@ from configs.manifest import FORMAT, Bundle
 from configs.nodes import AGENT_KEY, NODE_TAG, WORKER, bundle_key, load_balancers, nodes, report_key
 from configs.reports import REPORT_SECONDS, Report
 from configs.tables import metrics, paths
-from tests.unit.mocks import stack_settings
+from tests.unit.mocks import ROOT, stack_settings
 from tests.unit.node_world import World, awaited, certificate, inside, made, python, small_bundle, started
 
 NODE = "load-balancer-nginx"
@@ -420,14 +423,10 @@ def test_the_whole_program_runs_and_starts_again(tmp_path: Path, metadata: str) 
     world.put(bundle_key(NODE), small_bundle())
     report = world.home / "s3" / "bundles" / report_key(NODE)
     for _ in range(2):
-        process = started(world, metadata)
-        try:
+        with started(world, metadata):
             said = awaited(report, '"healthy": true')
             assert Report.from_json(said).instance == "i-9"
             assert (world.root / "etc/one").read_text() == "a\nb\n"
-        finally:
-            process.kill()
-            process.communicate()
         report.unlink()
     assert Path(python()).exists()
 
@@ -435,8 +434,53 @@ def test_the_whole_program_runs_and_starts_again(tmp_path: Path, metadata: str) 
 def test_a_machine_without_a_name_says_so(tmp_path: Path, metadata: str) -> None:
     """Guards against an agent that asks for the bundle of nobody."""
     del Metadata.known["/latest/meta-data/tags/instance/Node"]
-    _, said = started(made(tmp_path), metadata).communicate(timeout=30)
+    with started(made(tmp_path), metadata) as process:
+        _, said = process.communicate(timeout=30)
     assert said == "cannot begin: metadata tags/instance/Node: HTTP Error 404: Not Found\n"
+
+
+KILLED = """\
+import pathlib, sys, time
+from tests.unit.node_world import made, started
+world = made(pathlib.Path(sys.argv[1]))
+(world.home / "silent").touch()
+with started(world, sys.argv[2]):
+    time.sleep(3600)
+"""
+"""A test whose agent waits for AWS."""
+
+
+def about(folder: Path) -> dict[int, str]:
+    """The command lines of this machine's processes that name a folder."""
+    found = dict[int, str]()
+    for place in Path("/proc").glob("[0-9]*"):
+        # A process may end meanwhile.
+        with contextlib.suppress(OSError):
+            found[int(place.name)] = (place / "cmdline").read_text(errors="replace").replace("\0", " ")
+    return {number: line for number, line in found.items() if str(folder) in line}
+
+
+def test_nothing_is_left_of_a_test_that_is_killed(tmp_path: Path, metadata: str) -> None:
+    """Guards against an agent, or a program that it called, that goes on when the test is killed."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path), metadata]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        try:
+            ends = time.monotonic() + 60
+            # At once: a program that has only just begun does not know who called it.
+            while not any(" aws " in line for line in about(tmp_path).values()):
+                assert process.poll() is None
+                assert time.monotonic() < ends, about(tmp_path)
+                time.sleep(0.01)
+        finally:
+            process.kill()
+    ends = time.monotonic() + 30
+    try:
+        while left := about(tmp_path):
+            assert time.monotonic() < ends, left
+            time.sleep(0.05)
+    finally:
+        for number in about(tmp_path):
+            os.kill(number, signal.SIGKILL)
 
 
 def test_a_call_that_never_ends_is_ended() -> None:

@@ -241,13 +241,8 @@ def test_the_fence_does_not_wait_for_aws(switch: Switch, world: World) -> None:
             "/latest/meta-data/local-ipv4": (200, b"10.0.0.9"),
         }
     )
-    with serving(known) as port:
-        process = started(world, f"http://127.0.0.1:{port}")
-        try:
-            assert appears(world.root / FENCE_PATH[1:])
-        finally:
-            process.kill()
-            process.communicate()
+    with serving(known) as port, started(world, f"http://127.0.0.1:{port}"):
+        assert appears(world.root / FENCE_PATH[1:])
 
 
 # The primary, seen from the standby.
