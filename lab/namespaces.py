@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -19,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
-
 Result = TypeVar("Result")
 
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 GROUND = "/mnt"
 """Where a world's own memory is mounted: a folder that every Linux has (hier(7)) and that nothing else is in."""
+
+WITH_PARENT = ("setpriv", "--pdeathsig=KILL", "--")
+"""Begins a command that the kernel kills when its parent ends. It is no function between fork and exec: gRPC, which
+has one of its own, aborts there in a process that has used it."""
 
 FIRST = """
 import signal
@@ -37,11 +37,6 @@ while True:
     signal.pause()
 """
 """The first process of a world: it buries those that lost their parents, and its end is the world's."""
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends; run between fork and exec."""
-    _LIBRARY.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -81,10 +76,8 @@ def world() -> Generator[World]:
         raise RuntimeError("Only root makes machines: network and file systems of their own.")
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     process = subprocess.Popen(
-        [*unshare, sys.executable, "-ISc", FIRST],
+        [*WITH_PARENT, *unshare, sys.executable, "-ISc", FIRST],
         stdout=subprocess.PIPE,
-        # Between fork and exec nothing but a system call.
-        preexec_fn=die_with_parent,
     )
     try:
         assert process.stdout is not None

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import count
 
 from configs.grafana.sources import PROMETHEUS
+from configs.nomad_autoscaler.policy import READY, allocated_percent
 from configs.prometheus.scrape import CONSUL, LOAD_BALANCERS, NOMAD_SERVERS
 from configs.tables import metrics
 
@@ -228,11 +229,6 @@ def _quorum() -> Dashboard:
 
 
 def _workers(target: int, least: int, most: int) -> Dashboard:
-    ready = '{node_status="ready"}'
-    share = (
-        f"sum(nomad_client_allocated_cpu{ready}) * 100"
-        f" / (sum(nomad_client_allocated_cpu{ready}) + sum(nomad_client_unallocated_cpu{ready}))"
-    )
     return Dashboard(
         "mlops-workers",
         "Workers and autoscaling",
@@ -240,7 +236,7 @@ def _workers(target: int, least: int, most: int) -> Dashboard:
             (
                 _stat(
                     "Workers",
-                    f"count(nomad_client_uptime{ready})",
+                    f"count(nomad_client_uptime{READY})",
                     least=least,
                     about=f"The autoscaler keeps between {least} and {most}.",
                 ),
@@ -251,17 +247,17 @@ def _workers(target: int, least: int, most: int) -> Dashboard:
             (
                 _curve(
                     "Allocated CPU",
-                    (share, "allocated"),
+                    (allocated_percent("cpu"), "allocated"),
                     (f"vector({target})", "target"),
                     unit=Unit.PERCENT,
                     about="What the autoscaler steers by.",
                 ),
-                _curve("Workers", (f"count(nomad_client_uptime{ready})", "workers")),
+                _curve("Workers", (f"count(nomad_client_uptime{READY})", "workers")),
             ),
             (
                 _curve(
                     "Allocated CPU by worker",
-                    (f"sum by (node) (nomad_client_allocated_cpu{ready})", "{{node}}"),
+                    (f"sum by (node) (nomad_client_allocated_cpu{READY})", "{{node}}"),
                     unit=Unit.MEGAHERTZ,
                 ),
                 _curve(

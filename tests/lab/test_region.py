@@ -16,7 +16,7 @@ import pytest
 from configs.nodes import NodeRole
 from configs.tables.flows import Role
 from configs.tables.names import BUNDLES_BUCKET
-from lab.namespaces import children, die_with_parent
+from lab.namespaces import WITH_PARENT, children
 from lab.region import VOLUME_BYTES, NodeMachine, NotThere, Region, Socket, region
 from tests.unit.mocks import ROOT, stack_settings
 
@@ -319,12 +319,11 @@ def test_nothing_is_left_of_a_test_that_is_killed(tmp_path: Path) -> None:
         "    print(r.world.pid, node.pid, flush=True)\n    time.sleep(3600)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, script],
+        # This test may be killed as well.
+        [*WITH_PARENT, sys.executable, script],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
-        # This test may be killed as well.
-        preexec_fn=die_with_parent,
     )
     try:
         assert process.stdout is not None

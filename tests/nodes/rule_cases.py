@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-WORKERS = 'node_class="ml-workers"'
+WORKERS = 'node_class="ml-workers",node_status="ready",node_scheduling_eligibility="eligible"'
+FORMER = 'node_class="ml-workers",node_status="initializing",node_scheduling_eligibility="eligible"'
 DISK = 'instance="a",node="control-plane-1",mountpoint="/opt/data"'
 REPLICA = 'instance="a",client_addr="10.10.0.9"'
 TRAINING = 'job="digits",instance=""'
@@ -219,6 +220,8 @@ CASES = [
             **{f'nomad_client_uptime{{{WORKERS},node_id="{number}"}}': "1x60" for number in range(3)},
             **{f'nomad_client_allocated_cpu{{{WORKERS},node_id="{number}"}}': "90x60" for number in range(3)},
             **{f'nomad_client_unallocated_cpu{{{WORKERS},node_id="{number}"}}': "10x60" for number in range(3)},
+            # As they were when they came, and as a Prometheus that was restarted may have them still.
+            **{f'nomad_client_unallocated_cpu{{{FORMER},node_id="{number}"}}': "100x60" for number in range(3)},
         },
         silent=(39,),
         fires={41: warning()},

@@ -13,7 +13,7 @@ from pathlib import Path
 from configs.bundle import services
 from configs.manifest import File
 from configs.tables.paths import PROGRAMS
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from lab.tree import NODE_PROGRAMS
 from tests.nodes.world import bundle_of, context_of, laid
 from toolchain import tools
@@ -149,12 +149,11 @@ def started(
         found = where or closing.enter_context(network())
         output = closing.enter_context(log.open("wb"))
         process = subprocess.Popen(
-            found.command(*command),
+            # From the start, and once more when the account changes, which undoes it.
+            [*WITH_PARENT, *found.command(*command)],
             stdout=output,
             stderr=output,
             env={**ENVIRONMENT, **service.environment},
-            # From the start, and once more when the account changes, which undoes it.
-            preexec_fn=die_with_parent,
         )
         try:
             yield Started(process, found, log)

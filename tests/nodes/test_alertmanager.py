@@ -11,7 +11,7 @@ import pytest
 
 from configs.alertmanager.paths import CONFIGURATION, TEMPLATES
 from configs.tables.flows import ALERTMANAGER, ALERTMANAGER_GOSSIP
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from tests.nodes.started import SECONDS, Started, region, started
 from tests.nodes.world import NODES, context_of, laid
 from toolchain import tools
@@ -129,9 +129,7 @@ def test_three_are_one(tmp_path: Path) -> None:
     hosts = {"/etc/hosts": "10.10.255.254 slack.example.com\n"}
     with region(*addresses) as (middle, machines), ExitStack() as stack:
         catcher = subprocess.Popen(
-            middle.command(sys.executable, "-c", CATCHER, str(messages)),
-            stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
+            [*WITH_PARENT, *middle.command(sys.executable, "-c", CATCHER, str(messages))], stderr=subprocess.DEVNULL
         )
         stack.callback(catcher.wait, SECONDS)
         stack.callback(catcher.terminate)

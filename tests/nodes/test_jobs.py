@@ -17,7 +17,7 @@ from configs.tables import metrics
 from configs.tables.flows import PUSHGATEWAY
 from configs.tables.paths import ML_DATA_PATH
 from engine.stack_files import ROOT
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from tests.nodes.started import ENVIRONMENT, SECONDS, Network, network
 from toolchain import packages, tools
 
@@ -41,9 +41,7 @@ def wait(condition: Callable[[], object], what: str) -> None:
 def running(command: list[str], log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
     """A process that ends with the block."""
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            command, env=ENVIRONMENT | environment, stdout=file, stderr=file, preexec_fn=die_with_parent
-        )
+        process = subprocess.Popen([*WITH_PARENT, *command], env=ENVIRONMENT | environment, stdout=file, stderr=file)
     try:
         yield process
     finally:

@@ -16,7 +16,7 @@ from configs.database import NAME
 from configs.pgbouncer.service import CONFIGURATION, connections
 from configs.tables import flows
 from configs.tables.flows import Role
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from lab.postgres import Database, postgres
 from lab.tree import Entry, command, entries, write
 from tests.nodes.world import FACTS, NODES, bundle_of, context_of, documents_of
@@ -130,13 +130,12 @@ def pooling(folder: Path, file: str, addresses: tuple[str, ...]) -> Generator[Po
         output = stacked.enter_context(log.open("w"))
         started = [*drop, str(packages.find(program)), file]
         process = subprocess.Popen(
-            [*within, *command(folder / "node", started, network=False)],
+            [*WITH_PARENT, *within, *command(folder / "node", started, network=False)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             env=ENVIRONMENT,
-            preexec_fn=die_with_parent,
         )
         stacked.enter_context(ended(process))
         pooler = Pooler(within, databases, password, process, log)

@@ -13,7 +13,7 @@ from configs.manifest import Bundle
 from configs.nodes import Node, nodes
 from configs.settings.model import Settings
 from lab.documents import Document, documents
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from lab.tree import NODE_PROGRAMS, command, entries, write
 from tests.unit.mocks import stack_settings
 from toolchain import tools
@@ -74,12 +74,7 @@ class Laid:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What a command says there."""
         return subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-            preexec_fn=die_with_parent,
+            [*WITH_PARENT, *self.command(*arguments)], capture_output=True, text=True, timeout=SECONDS, check=False
         )
 
 

@@ -31,7 +31,7 @@ from configs.nodes import AGENT_KEY
 from configs.reports import Report
 from configs.tables.names import TURN_KEY
 from lab.documents import load
-from lab.namespaces import die_with_parent
+from lab.namespaces import WITH_PARENT
 from tests.unit import node_programs
 from tests.unit.node_programs import NAMES, Programs
 from toolchain.packages import python39
@@ -299,12 +299,11 @@ def started(world: World, address: str) -> Generator[subprocess.Popen[str]]:
     program.write_text(agent_text())
     variables = world.environment | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
     with subprocess.Popen(
-        [python(), "-I", program],
+        [*WITH_PARENT, python(), "-I", program],
         env=variables,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=die_with_parent,
     ) as process:
         try:
             yield process

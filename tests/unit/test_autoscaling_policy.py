@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.nomad_autoscaler.policy import DRAIN_SECONDS, allocated_percent, worker_policy
+from configs.nomad_autoscaler.policy import DRAIN_SECONDS, READY, allocated_percent, worker_policy
 from configs.settings.model import WorkerSettings
 from configs.tables.names import WORKERS, Names
 
@@ -19,8 +19,9 @@ def policy(bounds: tuple[int, int] = (3, 20), **settings: Any) -> dict[str, Any]
 
 def test_is_exactly_the_plan() -> None:
     """Guards against a policy that is off, scales by a wrong figure, kills running jobs or scales another group."""
-    allocated = 'sum(nomad_client_allocated_cpu{node_class="ml-workers"})'
-    unallocated = 'sum(nomad_client_unallocated_cpu{node_class="ml-workers"})'
+    # Each worker once: it has a series for each state that it was in.
+    ready = '{node_class="ml-workers",node_status="ready",node_scheduling_eligibility="eligible"}'
+    allocated, unallocated = f"sum(nomad_client_allocated_cpu{ready})", f"sum(nomad_client_unallocated_cpu{ready})"
     assert policy(targetPercent=80, cooldownSeconds=300) == {
         "scaling": {
             "workers": {
@@ -70,7 +71,7 @@ def test_the_query_is_a_share_of_all() -> None:
         values = {"unallocated": str(unallocated), "allocated": str(allocated)}
         formula = allocated_percent("cpu")
         for state, value in values.items():
-            formula = formula.replace(f'sum(nomad_client_{state}_cpu{{node_class="ml-workers"}})', value)
+            formula = formula.replace(f"sum(nomad_client_{state}_cpu{READY})", value)
         assert eval(formula) == percent
 
 
