@@ -26,8 +26,8 @@ LOOKED_SECONDS = 120
 was restarted is asked for every 33 seconds."""
 
 OUT_SECONDS = 120
-"""Longest until a load is answered: Nomad's figures, Prometheus and the autoscaler need up to 35 seconds together, and
-a Prometheus that has just been restarted up to 35 more until it has found the workers."""
+"""Longest until a load is answered: Nomad's figures, Prometheus and the autoscaler need up to 35 seconds together; a
+Prometheus that has just been restarted needs up to 35 more until it has found the workers."""
 
 JOINED_SECONDS = 110
 """Longest until a new worker is healthy: 15 seconds on an idle machine, 60 with ten processes for each core. It is
