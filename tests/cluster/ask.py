@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from configs.nodes import NodeRole
 from configs.tables.certificates import LOOPBACK_ADDRESS
-from configs.tables.flows import Role
+from configs.tables.flows import Flow, Role
+from configs.tables.names import Service
 from configs.tables.paths import AGENT, secret
 from configs.tables.schedulers import SCHEDULERS, Scheduler
 from lab.region import NodeMachine, Region
@@ -50,3 +53,21 @@ def administer(
     header = ("--header", f"{api.token_header}: {token}")
     url = f"https://{LOOPBACK_ADDRESS}:{api.flow.port}{path}"
     return ask(cluster.node(at), url, *AUTHORITY, *OWN, *header, *arguments)
+
+
+def nomad(cluster: Region, path: str, *arguments: str) -> Any:
+    """What Nomad answers to its administrator, who is not refused."""
+    answer = administer(cluster, Service.NOMAD, path, *arguments)
+    assert answer.status == HTTPStatus.OK, answer
+    return answer.json
+
+
+def servers(cluster: Region) -> tuple[NodeMachine, ...]:
+    return cluster.of(NodeRole.CONTROL_PLANE)
+
+
+def own(server: NodeMachine, flow: Flow, path: str, *arguments: str) -> Any:
+    """What a service of a server itself answers."""
+    answer = ask(server, f"http://{LOOPBACK_ADDRESS}:{flow.port}{path}", *arguments)
+    assert answer.status == HTTPStatus.OK, answer.text
+    return answer.json if answer.text.strip() else None

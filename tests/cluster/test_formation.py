@@ -20,16 +20,12 @@ from configs.tables.flows import (
 from configs.tables.names import Service
 from configs.tables.schedulers import Scheduler
 from lab.region import NodeMachine, Region
-from tests.cluster.ask import AUTHORITY, OWN, administer, ask
+from tests.cluster.ask import AUTHORITY, OWN, administer, ask, servers
 
 SCHEDULERS: tuple[Scheduler, ...] = (Service.CONSUL, Service.NOMAD)
 
 LEADER_SECONDS = 15
 """Longest from the start of the last server's process until somebody leads."""
-
-
-def servers(cluster: Region) -> tuple[NodeMachine, ...]:
-    return cluster.of(NodeRole.CONTROL_PLANE)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -19,15 +19,14 @@ from configs.alertmanager.service import PEER_SECONDS
 from configs.context import Context
 from configs.nodes import WORKER, NodeRole
 from configs.tables import metrics
-from configs.tables.certificates import LOOPBACK_ADDRESS
-from configs.tables.flows import ALERTMANAGER, PROMETHEUS, PUSHGATEWAY, Flow, Role
+from configs.tables.flows import ALERTMANAGER, PROMETHEUS, PUSHGATEWAY, Role
 from configs.tables.names import PublicNames, Service
 from engine.stack_files import ROOT
 from lab.namespaces import GROUND, within
 from lab.region import NodeMachine, Region
 from ops.entrance import Entrance, trust
 from ops.jobs import Outcome, Registration, job_files, register
-from tests.cluster.ask import administer, ask
+from tests.cluster.ask import administer, ask, nomad, own, servers
 
 SECONDS = 240
 """Longest that anything is waited for: a lost worker's training takes 77 s on an idle machine."""
@@ -60,29 +59,12 @@ class Fixed:
         return frozenset({str(self.cluster.hosts[name])})
 
 
-def servers(cluster: Region) -> tuple[NodeMachine, ...]:
-    return cluster.of(NodeRole.CONTROL_PLANE)
-
-
 def datacenter(cluster: Region) -> str:
     return Context(cluster.settings, servers(cluster)[0].node, cluster.facts).datacenter
 
 
-def nomad(cluster: Region, path: str, *arguments: str) -> Any:
-    answer = administer(cluster, Service.NOMAD, path, *arguments)
-    assert answer.status == HTTPStatus.OK, answer.text
-    return answer.json
-
-
 def posted(body: object) -> tuple[str, ...]:
     return ("--header", "Content-Type: application/json", "--data", json.dumps(body))
-
-
-def own(server: NodeMachine, flow: Flow, path: str, *arguments: str) -> Any:
-    """What a service of a server itself answers."""
-    answer = ask(server, f"http://{LOOPBACK_ADDRESS}:{flow.port}{path}", *arguments)
-    assert answer.status == HTTPStatus.OK, answer.text
-    return json.loads(answer.text) if answer.text.strip() else None
 
 
 def registered(cluster: Region) -> tuple[Registration, ...]:

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from configs.nodes import WORKER, NodeRole
+from configs.nodes import WORKER
 from configs.nomad_autoscaler.service import LOCK_PATH, NAME
-from configs.tables.certificates import LOOPBACK_ADDRESS
 from configs.tables.flows import PROMETHEUS
 from configs.tables.names import Service
 from lab import autoscaling
 from lab.autoscaling import WAITING
 from lab.region import NotThere, Region
-from tests.cluster.ask import administer, ask
+from tests.cluster.ask import administer, nomad, own, servers
 
 LOOKED_SECONDS = 120
 """Longest until the autoscaler has looked twice: it looks every 10 seconds, and a lock that was held by a server that
@@ -58,7 +57,7 @@ EVALUATION = re.compile(
 
 def said(cluster: Region) -> dict[str, str]:
     """What the autoscalers have written, by server."""
-    return {server.name: server.journal(NAME) for server in cluster.of(NodeRole.CONTROL_PLANE)}
+    return {server.name: server.journal(NAME) for server in servers(cluster)}
 
 
 def evaluations(cluster: Region) -> list[Evaluation]:
@@ -73,12 +72,6 @@ def moments(cluster: Region, words: str, since: datetime) -> list[datetime]:
     """When an autoscaler wrote these words."""
     lines = [line for text in said(cluster).values() for line in text.splitlines() if words in line]
     return sorted(at for at in (datetime.fromisoformat(line.split()[0]) for line in lines) if at > since)
-
-
-def nomad(cluster: Region, path: str, *arguments: str) -> Any:
-    answer = administer(cluster, Service.NOMAD, path, *arguments)
-    assert answer.status == 200, answer
-    return answer.json
 
 
 @contextmanager
@@ -134,9 +127,8 @@ def names(cluster: Region) -> set[str]:
 
 def allocated(cluster: Region) -> dict[str, Any]:
     """How much of the workers is allocated, as each Prometheus has it."""
-    url = f"http://{LOOPBACK_ADDRESS}:{PROMETHEUS.port}/api/v1/query"
-    query = ("--get", "--data-urlencode", "query=nomad_client_allocated_cpu")
-    return {server.name: ask(server, url, *query).json for server in cluster.of(NodeRole.CONTROL_PLANE)}
+    path = "/api/v1/query?query=nomad_client_allocated_cpu"
+    return {server.name: own(server, PROMETHEUS, path) for server in servers(cluster)}
 
 
 def members(cluster: Region) -> set[str]:

@@ -9,17 +9,14 @@ import pytest
 
 from configs.context import Context
 from configs.grafana.dashboards import metric_names, queried_metrics
-from configs.nodes import NodeRole
 from configs.prometheus.rules import groups
-from configs.tables.certificates import LOOPBACK_ADDRESS
 from configs.tables.flows import PROMETHEUS
 from lab.region import NodeMachine, NotThere, Region
-from tests.cluster.ask import ask
+from tests.cluster.ask import own, servers
 
 
 def targets(server: NodeMachine) -> list[dict[str, Any]]:
-    answer = ask(server, f"http://{LOOPBACK_ADDRESS}:{PROMETHEUS.port}/api/v1/targets?state=active")
-    return answer.json["data"]["activeTargets"]
+    return own(server, PROMETHEUS, "/api/v1/targets?state=active")["data"]["activeTargets"]
 
 
 KNOWN_SECONDS = 90
@@ -44,7 +41,7 @@ OF_JOBS = ("ml-training", "consul-services")
 
 def test_every_target_is_up(cluster: Region) -> None:
     """A metric that never comes, and an alert on it that never fires."""
-    for server in cluster.of(NodeRole.CONTROL_PLANE):
+    for server in servers(cluster):
 
         def as_they_should_be(server: NodeMachine = server) -> bool:
             found = targets(server)
@@ -64,9 +61,9 @@ UNSEEN = frozenset[str]()
 
 def test_what_is_asked_for_is_there(cluster: Region) -> None:
     """A panel that stays empty, or an alert that waits for a metric of another name."""
-    context = Context(cluster.settings, cluster.of(NodeRole.CONTROL_PLANE)[0].node, cluster.facts)
+    context = Context(cluster.settings, servers(cluster)[0].node, cluster.facts)
     of_rules = (rule for group in groups(context).values() for rule in group)
     asked = queried_metrics().union(*(metric_names(rule.expression) for rule in of_rules))
-    names = f"http://{LOOPBACK_ADDRESS}:{PROMETHEUS.port}/api/v1/label/__name__/values"
-    known = {name for server in cluster.of(NodeRole.CONTROL_PLANE) for name in ask(server, names).json["data"]}
+    names = "/api/v1/label/__name__/values"
+    known = {name for server in servers(cluster) for name in own(server, PROMETHEUS, names)["data"]}
     assert asked - known == UNSEEN

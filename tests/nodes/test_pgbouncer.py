@@ -16,7 +16,7 @@ from configs.database import NAME
 from configs.pgbouncer.service import CONFIGURATION, connections
 from configs.tables import flows
 from configs.tables.flows import Role
-from lab.namespaces import WITH_PARENT
+from lab.namespaces import WITH_PARENT, World
 from lab.postgres import Database, postgres
 from lab.tree import Entry, command, entries, write
 from tests.nodes.world import FACTS, NODES, bundle_of, context_of, documents_of
@@ -226,7 +226,7 @@ def test_follows_the_name_to_another_address(tmp_path: Path) -> None:
         asked = "SELECT host(inet_server_addr())"
         assert pooler.ask(asked) == first
         # What is mounted there belongs to the process: nobody else sees the file.
-        hosts = Path(f"/proc/{pooler.process.pid}/root/etc/hosts")
+        hosts = World(pooler.process.pid).path("/etc/hosts")
         hosts.write_text(f"{second} {FACTS.database_address}\n")
         os.kill(pooler.databases[0].primary.process, signal.SIGQUIT)
         # Names are kept for 5 seconds, a failed login is tried again after one: well within the time of `awaited`.
